@@ -56,6 +56,36 @@ def test_a_shut_lid_ends_in_a_line_of_lashes_between_the_corners_only() -> None:
     assert outside.max() < 12
 
 
+def test_the_line_of_shut_lashes_is_bowed_down_and_lies_on_the_lower_lid() -> None:
+    picture, eye = drawn_eye(glasses=False)
+    eye.paint(picture, closed=1.0, look=(0.0, 0.0))
+    light = np.linspace(1.1, 0.8, 300)[None]
+    lid = picture[100:165].mean(2) / (SKIN.mean() * light)
+    lowest = 100 + lid.argmin(0)
+    middle, aside = lowest[CENTRE[0]], lowest[[CENTRE[0] - 40, CENTRE[0] + 40]]
+    assert (aside <= middle - 3).all()
+    assert middle <= CENTRE[1] + HALF_HEIGHT
+    dark = np.flatnonzero(lid.min(0) < 0.8)
+    assert CENTRE[0] - HALF_WIDTH <= dark.min() < dark.max() <= CENTRE[0] + HALF_WIDTH
+
+
+def test_a_shut_lid_has_no_outline_and_the_colour_of_the_skin_below(
+    portrait: NDArray[np.uint8], rig: Rig
+) -> None:
+    source = portrait.copy()
+    Eyes(source, rig.points, (0, 0), 1).update(closed=1.0, look=(0.0, 0.0))
+    for upper, lower, _, under in EYES:
+        lid, floor = (rig.points[list(edge), :2] for edge in (upper, lower))
+        width = float(np.linalg.norm(lid[0] - lid[-1]))
+        (x, top), bottom = lid[4].astype(int), int(floor[4, 1] - 0.12 * width)
+        skin = np.median([source[y, x] for x, y in rig.points[list(under), :2].astype(int)], 0)
+        assert np.abs(source[top:bottom, x - 5 : x + 6].mean((0, 1)) - skin).max() < 30
+        left, right = sorted((int(lid[1, 0]), int(lid[-2, 0])))
+        above = source[top - int(0.1 * width) : bottom, left:right].mean(2)
+        smooth = cv2.GaussianBlur(above, (0, 0), 1.0)
+        assert max(np.abs(np.diff(smooth, axis=axis)).max() for axis in (0, 1)) < 16
+
+
 def test_a_lid_draws_the_skin_above_the_eye_down_with_it() -> None:
     def shut(*, shadow: bool) -> NDArray[np.float64]:
         picture, _ = drawn_eye(glasses=False)

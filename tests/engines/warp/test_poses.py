@@ -128,6 +128,17 @@ def test_poses_do_not_depend_on_how_the_talk_is_cut(rig: Rig) -> None:
     assert frown[-1] > 0.8
 
 
+def test_brows_sink_a_little_while_the_eyes_are_shut(rig: Rig) -> None:
+    animator = PoseAnimator(rig, seed=1, person=0, num_frames=600)
+    poses = list(animator.poses(VisemeTrack.silent(600)))
+    brows = np.array([pose.weights[INDEX["brow"]] for pose in poses])
+    closed = np.array([pose.closed for pose in poses])
+    shut = np.flatnonzero(closed == 1)
+    sinks = [brows[frame - 2] - brows[frame] for frame in shut if closed[frame - 2] == 0]
+    assert len(sinks) > 3
+    assert 0.03 < np.mean(sinks) < 0.15
+
+
 def test_a_voice_livelier_than_usual_lifts_brows_and_corners_unless_nothing_moves(
     rig: Rig,
 ) -> None:

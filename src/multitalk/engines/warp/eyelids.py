@@ -19,47 +19,49 @@ DARKEST_SKIN = 20.0  # of 255: below it nothing can be distinguished
 LASH_HEIGHT = 0.055  # lash line above the landmarks of an open eye
 LASH_OF_SHUT, LASH_FULL_GAP = 0.45, 0.12  # share of it at no gap; gap from which all of it
 BROW_ROOM, LID_ROOM = 0.80, (0.22, 0.60)  # share of the way to the brow; limits
-SIDE_FADE = 0.28  # beyond the corners
-LASH_TAPER = 0.48  # aside, where lashes end
-LID_TAPER = (0.42, 0.62)  # aside, over which the lid above the eye ends
-LASH_SPACING, LASH_FAN = 0.055, 0.9  # between bundles of lashes; how they spread below
-LASH_MEAN, LASH_CONTRAST, LASH_IRREGULAR, LASH_PERIODS = 0.50, 0.28, 1.4, 3.7
+SIDE_FADE = (0.0, 0.26)  # beyond the corners
 
-# The skin's colour: where it is sampled (shares of the way from brow to lashes, and below the eye),
-# how sure it is to be skin, and how it spreads.
-SKIN_ABOVE, CHEEK, SAMPLED_FADE = (0.20, 0.80), (0.10, 0.36), 0.6
+# The skin's colour: where it is sampled (a share of the way from brow to lashes; above the lash
+# line, below the eye, beside its corners), how sure it is to be skin, and how it spreads.
+SKIN_FROM, SKIN_ABOVE_LASHES, CHEEK, BESIDE = 0.25, 0.03, (0.11, 0.36), (0.10, 0.30)
 CHEEK_ASIDE = 0.4
 FITS = 3  # of the plane of skin colour, each without the outliers of the previous one
 OUTLIERS, DARK_OUTLIER, BRIGHT_OUTLIER = 1.5, 0.7, 2.0  # of the median deviation
-SKIN_SPREADS = 0.22  # standard deviation of the normalised convolution
-SPREAD_PIXELS = 4  # the same, pixels of the smaller picture on which it is computed
+IN_SHADE = 0.15  # by which skin is darker than the plane, of its brightness
+WARMTH, LEAST_WARMTH = 0.75, 0.03  # red less blue as a share of all: of the median; seen at all
+LINE_WIDTH, LINE_DARKNESS = 0.06, 0.05  # creases, lashes: thickness; of the skin's brightness
+SKIN_SPREADS, NEAR_SPREADS = 0.22, 0.055  # standard deviations of the normalised convolutions
+NEAR_SHARE = 12.0  # weight of the nearer one
+SPREAD_PIXELS = 2.5  # its standard deviation, pixels of the smaller picture it is computed on
 PLANE_SHARE = 0.03  # weight of the plane, where no skin is near
 GRAIN_BELOW, GRAIN_BLUR, MAX_GRAIN = 0.55, 0.025, 6.0  # offset; blur; levels of 255
 
 # The strip of lid above the lashes, which covers the eye when it shuts: shares of the way from brow
 # to lashes, places along it, the percentiles of brightness that are neither lash nor crease, and
 # the smoothing of its colours.
-STRIP, STRIP_ASIDE, STRIP_PLACES, STRIP_PIXELS = (0.38, 0.80), 0.5, 16, 3
+STRIP, STRIP_ASIDE, STRIP_PLACES, STRIP_PIXELS = (0.50, 0.84), 0.5, 16, 3
 STRIP_BRIGHTNESS, STRIP_SPREADS = (0.5, 0.95), 0.10
-DARKEST_LID = 0.70  # brightness of a shut lid at least, as a share of the skin's below the eye
+STRIP_IS_SHADE = 0.5  # share of its darkness that is shade on skin; the rest has its own hue
+STRIP_FADE = (0.0, 0.12)  # below the lower lid's landmarks
 
-# Painting a lid: shares of the way from brow to lashes over which it begins, edges, shading.
-LID_STARTS, LID_COVERS = 0.30, 0.75
-LOWER_RIM = 0.03  # the white of an eye below its landmarks
+# Painting a lid: what it covers above the lash line of the open eye, at first and by closing (an
+# unfolding crease is softer), and where that ends; edges.
+LID_STARTS, LID_FADES_IN = 0.30, (0.25, 0.65)  # share of the way from brow to lashes
+FROM_ABOVE, COVERED_FROM = (0.06, 0.24), (0.02, 0.06)  # when open, and more when shut
 EDGE_SOFTNESS, OPEN_GAP = 0.03, 0.08  # of a lid's edge; gap from which an eye counts as open
-LID_SHADE, LID_SHADED = 0.14, (0.35, 1.1)  # towards the lashes; shares of the lid
-CREASE_SHADE, CREASE_ABOVE, CREASE_WIDTH = 0.10, 0.03, 0.055
-BELOW_SHADE, BELOW_FADE = 0.16, 0.07  # below the lashes
-ROUNDNESS, ROUND_AT, ROUND_SPREAD = 0.05, 0.45, 0.38  # gain in the middle of a shut lid; shares
-LASH_DARK, LASH_BELOW, LASH_ABOVE = 0.72, 0.055, 0.024  # darkening, and thickness
+MEETS_AT = 0.82  # share of the gap from the upper lid, where the lids meet
+LOWER_RISES, LOWER_ENDS = (0.4, 1.0), (0.05, 0.15)  # by closing; below the landmarks
+LID_SHADE, LID_SHADED = 0.07, (0.45, 1.1)  # towards the lashes; shares of the lid
+ROUNDNESS, ROUND_AT, ROUND_SPREAD = 0.06, 0.50, 0.38  # gain in the middle of a shut lid; shares
 TINT_LIMITS = (0.5, 1.5)  # of shade on a channel: skin in shade is redder
 UNSEEN = 1 / 1024  # change of a colour's share that no pixel shows
 
-# The skin above the eye that a lid draws down: where it begins (share of the way from brow to
-# lashes), the lashes above the lash line that it leaves out, its share of the painted lid, and the
-# levels by which it differs from the skin around where it is hair or a crease.
-DRAWN_FROM, LASHES_ABOVE, OWN_SKIN, UNLIKE_SKIN = 0.15, 0.03, 0.75, (35.0, 90.0)
-DARKER_UNLIKE = 2.0  # weight of a difference to the darker side: hair of a brow
+# The line of lashes: where its darkness is seen in an open eye (from the lid's landmarks), limits
+# of that, thickness above and below, at least and more of it by darkness, and where it ends (share
+# of the eye's half width).
+LASHES_SEEN, LASH_LIMITS = (-0.06, 0.015), (0.42, 0.68)
+LASH_ABOVE, LASH_BELOW, LASH_ENDS = 0.030, 0.055, (0.55, 1.12)
+LASH_THICKNESS = (0.3, 1.2)
 
 # A dark line across the lid of somebody with glasses is their rim: darkness as a share of the
 # cheek's brightness, quantile over the columns, thickness, margins.
@@ -81,7 +83,6 @@ class LidGeometry:
         top: y where a lid's skin begins.
         half: Half the eye's extent along x.
         width: Of the eye, from corner to corner.
-        down: Unit vector (x, y) of the picture across the eye.
     """
 
     x: Array
@@ -93,7 +94,6 @@ class LidGeometry:
     top: Array
     half: float
     width: float
-    down: NDArray[np.float64]
 
     @classmethod
     def of(
@@ -134,7 +134,7 @@ class LidGeometry:
         room = float(BROW_ROOM * (lid_line[:, 1].mean() - brow_line[:, 1].mean()))
         top = edge - float(np.clip(room, LID_ROOM[0] * width, LID_ROOM[1] * width))
         half = float((xs[-1] - xs[0]) / 2)
-        return cls(x, y, lid, floor, gap, edge, top, half, width, down)
+        return cls(x, y, lid, floor, gap, edge, top, half, width)
 
     @property
     def above(self) -> Array:
@@ -159,18 +159,12 @@ class Lid:
         """
         width, aside = place.width, np.abs(place.x)
         self._base, self._place, self._width = base, place, width
-        self._fade = 1 - smoothstep((aside - place.half) / (SIDE_FADE * width), 0, 1)
-        self._lash_taper = 1 - np.clip(aside / (LASH_TAPER * width), 0, 1) ** 4
-        self._lid_taper = 1 - smoothstep(aside / width, *LID_TAPER)
-        # Lashes fan out towards the temple and the nose: dark and light along the lid.
-        ray = place.x / (1 + LASH_FAN * np.clip(place.y, 0, None) / width)
-        phase = 2 * np.pi * ray / (LASH_SPACING * width)
-        wave = np.cos(phase + LASH_IRREGULAR * np.sin(phase / LASH_PERIODS))
-        self._bristle = LASH_MEAN + LASH_CONTRAST * wave
+        self._fade = 1 - smoothstep((aside - place.half) / width, *SIDE_FADE)
         self._grain = self._fine_structure()
         self._skin = self._skin_around() + self._grain
         colour = np.array(cv2.mean(self._skin)[: base.shape[2]], np.float32)
         self._tint = np.clip(2 - colour / max(float(colour[:3].mean()), 1.0), *TINT_LIMITS)
+        self._lashes = self._lash_darkness()
         self._stages = lru_cache(maxsize=LID_LEVELS + 1)(self._make_stage)
 
     @cached_property
@@ -180,8 +174,16 @@ class Lid:
         return float(colour @ LUMA) / cheek_brightness(self._base, self._place)
 
     def blend_strip(self, share: float) -> None:
-        """Blend the lid's colour with that of the strip above the lashes, 0..1."""
-        self._skin += np.float32(share) * (self._strip_colours + self._grain - self._skin)
+        """Blend the lid's colour with that of the strip above the lashes, 0..1.
+
+        As shade on skin and as make-up; less towards the lower border, which is skin below.
+        """
+        lid = 1 - smoothstep(self._place.under, *STRIP_FADE)
+        strip, skin = self._strip_colours, self._skin - self._grain
+        shade = (strip[..., :3] @ LUMA) / np.maximum(skin[..., :3] @ LUMA, 1.0)
+        made_up = strip + STRIP_IS_SHADE * (skin * shade[..., None] - strip)
+        weight = (share * lid)[..., None].astype(np.float32)
+        self._skin = (skin + weight * (made_up - skin) + self._grain).astype(np.float32)
         self._stages.cache_clear()
 
     def paint(self, eye: NDArray[np.uint8], level: int) -> None:
@@ -200,28 +202,28 @@ class Lid:
         """The skin's colour above and below the eye, continued over it: [h, w, C].
 
         A plane fit separates skin from hair, lashes and glasses; skin then spreads by normalised
-        convolution (H. Knutsson, C.-F. Westin, 1993), so that a painted lid meets it seamlessly.
+        convolution (H. Knutsson, C.-F. Westin, 1993): a narrow one, so that a painted lid meets it
+        seamlessly, and a wide one where that finds none.
         """
-        place = self._place
-        above, under = place.above, place.under
-        ring = ((above > SKIN_ABOVE[0]) & (above < SKIN_ABOVE[1])) | (
-            (under > CHEEK[0]) & (under < CHEEK[1])
-        )
-        rows, columns = np.nonzero(ring & (self._fade > SAMPLED_FADE))
+        rows, columns = np.nonzero(self._may_be_skin())
         colours = self._base[rows, columns].astype(np.float64)
         plane, kept = _fit_plane(rows, columns, colours)
-        height, width = place.y.shape
+        kept &= _is_warm(colours, kept)
+        height, width = self._place.y.shape
         is_skin = np.zeros((height, width), np.uint8)
         is_skin[rows[kept], columns[kept]] = 255
-        step = max(1, round(SKIN_SPREADS * self._width / SPREAD_PIXELS))
+        step = max(1, round(NEAR_SPREADS * self._width / SPREAD_PIXELS))
         size = (-(-width // step), -(-height // step))
-        near, share = (
-            gaussian_blur(
-                cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32),
-                SKIN_SPREADS * self._width / step,
-            )
-            for image in (cv2.bitwise_and(self._base, self._base, mask=is_skin), is_skin)
+        seen = cv2.bitwise_and(self._base, self._base, mask=is_skin)
+        small = [
+            cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+            for image in (seen, is_skin)
+        ]
+        (near, near_share), (far, far_share) = (
+            [gaussian_blur(image, spread * self._width / step) for image in small]
+            for spread in (NEAR_SPREADS, SKIN_SPREADS)
         )
+        near, share = NEAR_SHARE * near + far, NEAR_SHARE * near_share + far_share
         row, column = (
             (np.arange(few) + 0.5) * (many / few) - 0.5
             for few, many in zip(size[::-1], (height, width), strict=True)
@@ -231,6 +233,23 @@ class Lid:
         mixed = np.clip(mixed, 0, 255).astype(np.float32)
         whole = cv2.resize(mixed, (width, height), interpolation=cv2.INTER_LINEAR)
         return np.asarray(whole, np.float32)
+
+    def _may_be_skin(self) -> NDArray[np.bool_]:
+        """Where the patch shows skin around the eye, unless it is hair, [h, w].
+
+        A black-hat filter leaves out creases and lashes, which are dark lines.
+        """
+        place, width = self._place, self._width
+        below = place.under
+        may_be = (place.above > SKIN_FROM) & (below < CHEEK[1])
+        aside = (np.abs(place.x) - place.half) / width
+        is_off = (place.y < place.edge - SKIN_ABOVE_LASHES * width) | (below > CHEEK[0])
+        may_be &= (is_off | (aside > BESIDE[0])) & (aside < BESIDE[1])
+        luma = gaussian_blur(self._base[..., :3].astype(np.float32) @ LUMA, 0.5)
+        window = np.ones((max(3, round(LINE_WIDTH * width)) | 1, 1), np.uint8)
+        lines = cv2.morphologyEx(luma, cv2.MORPH_BLACKHAT, window)
+        clear = may_be & (lines < LINE_DARKNESS * cheek_brightness(self._base, place))
+        return clear if clear.any() else may_be
 
     @cached_property
     def _strip_colours(self) -> Array:
@@ -275,56 +294,33 @@ class Lid:
         """
         closed = level / LID_LEVELS
         place, y, width = self._place, self._place.y, self._width
-        rim = place.floor + LOWER_RIM * width
-        shut = place.edge + closed * (rim - place.edge) * self._fade
-        soft = max(1.2, EDGE_SOFTNESS * width)
-        is_open = np.clip(place.gap / (OPEN_GAP * width), 0, 1) * self._fade
-        begins = smoothstep(place.above, LID_STARTS, LID_COVERS)
-        opening = np.clip(np.minimum(y - place.lid, rim - y) / soft + 0.5, 0, 1)
-        cover = np.maximum(begins * self._lid_taper, opening * is_open)
-        cover *= np.clip((shut - y) / soft + 0.5, 0, 1)
-        shade = self._lid_shade(cover, shut, is_open)
-        # A dark rim, and lashes that stand out below it.
+        # The line of shut lids is bowed down from corner to corner.
+        meet = np.maximum(place.lid + MEETS_AT * place.gap, MEETS_AT * place.floor)
+        meet = np.minimum(meet, np.maximum(place.floor, place.lid))
+        shut = place.edge + closed * (meet - place.edge)
+        soft = max(1.5, EDGE_SOFTNESS * width)
+        is_open = np.clip(place.gap / (OPEN_GAP * width), 0, 1)
+        starts, covers = (float(np.dot(share, (1, closed))) for share in (FROM_ABOVE, COVERED_FROM))
+        upper = smoothstep((y - place.edge) / width, -starts, -covers)
+        upper *= smoothstep(place.above, *LID_FADES_IN)
+        upper *= np.clip((shut - y) / soft + 0.5, 0, 1)
+        # The lower lid comes up to meet it.
+        rises = float(smoothstep(np.asarray(closed), *LOWER_RISES))
+        rim = place.floor - rises * (place.floor - meet)
+        lower = rises * np.clip((y - rim) / soft + 0.5, 0, 1)
+        lower *= 1 - smoothstep(place.under, *LOWER_ENDS)
+        cover = np.minimum(upper + lower, 1) * self._fade
         thick = np.where(y > shut, LASH_BELOW, LASH_ABOVE) * width
-        lashes = np.exp(-(((y - shut) / np.maximum(thick, 1.0)) ** 2)) * self._lash_taper
-        lashes *= np.where(y > shut, self._bristle, 1.0)
-        dark = 1 - LASH_DARK * min(2 * closed, 1) * lashes * is_open
+        thick *= float(np.dot(LASH_THICKNESS, (1, self._lashes.max())))
+        lashes = np.exp(-(((y - shut) / np.maximum(thick, 1.0)) ** 2)) * self._lashes
+        dark = 1 - min(2 * closed, 1) * lashes
+        shade = closed * self._lid_shade(upper * self._fade, shut, is_open)
         changes = np.maximum(cover, 1 - dark) > UNSEEN
-        changes |= np.abs(closed * shade) > UNSEEN
         part = rows, columns = span_of(changes.any(1)), span_of(changes.any(0))
-        light = (1 - closed * shade[part][..., None] * self._tint) * dark[part][..., None]
+        light = (1 - shade[part][..., None] * self._tint) * dark[part][..., None]
         cover = cover[part][..., None]
-        added = self._drawn_down(shut, part) * cover * light
+        added = self._skin[part] * cover * light
         return rows, columns, ((1 - cover) * light).astype(np.float32), added.astype(np.float32)
-
-    def _drawn_down(self, shut: NDArray[np.floating], part: tuple[slice, slice]) -> Array:
-        """The skin between brow and lashes, stretched down to where a lid ends, [h, w, C].
-
-        Where that is hair, a crease or a rim, which differ from skin, it is the skin around.
-
-        Args:
-            shut: y of the lid's end, [H, W] of the patch.
-            part: Rows and columns of the patch that are wanted.
-        """
-        place, shut = self._place, shut[part]
-        y, edge, start = place.y[part], place.edge[part], place.top[part]
-        top = start + DRAWN_FROM * (edge - start)
-        photographed = edge - LASHES_ABOVE * self._width - top
-        share = np.clip((y - top) / np.maximum(shut - top, 1.0), 0, 1)
-        shift = np.where(y > top, top + share * photographed - y, 0)
-        rows, columns = np.mgrid[part]
-        own = cv2.remap(
-            self._base,
-            (columns + shift * place.down[0]).astype(np.float32),
-            (rows + shift * place.down[1]).astype(np.float32),
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        ).astype(np.float32)
-        skin = self._skin[part]
-        unlike = own[..., :3] - skin[..., :3]
-        unlike = np.where(unlike < 0, -DARKER_UNLIKE * unlike, unlike).max(-1, keepdims=True)
-        taken = OWN_SKIN * (1 - smoothstep(unlike, *UNLIKE_SKIN))
-        return (skin + (own - skin) * taken).astype(np.float32)
 
     def _lid_shade(
         self,
@@ -332,18 +328,25 @@ class Lid:
         shut: NDArray[np.floating],
         is_open: NDArray[np.floating],
     ) -> NDArray[np.floating]:
-        """Loss of light on a round lid, [h, w]: towards the lashes, in its crease, and below it."""
-        place, y, width = self._place, self._place.y, self._width
+        """Loss of light on a round lid, [h, w]: none in its middle, most at the lashes."""
+        place, y = self._place, self._place.y
         down = (y - place.edge) / np.maximum(shut - place.edge, 1.0)
-        shade = LID_SHADE * cover * smoothstep(down, *LID_SHADED)
-        fold = place.edge - CREASE_ABOVE * width
-        crease = np.exp(-(((y - fold) / (CREASE_WIDTH * width)) ** 2)) * self._lash_taper
-        below = np.exp(-np.clip(y - shut, 0, None) / (BELOW_FADE * width)) * (y > shut)
-        shade += is_open * (CREASE_SHADE * crease + BELOW_SHADE * below)
-        across = (1 - (2 * place.x / width) ** 2).clip(0)
+        across = (1 - (2 * place.x / self._width) ** 2).clip(0)
         middle = np.exp(-(((down - ROUND_AT) / ROUND_SPREAD) ** 2)) * across
-        shade -= ROUNDNESS * is_open * cover * middle
-        return shade
+        return cover * is_open * (LID_SHADE * smoothstep(down, *LID_SHADED) - ROUNDNESS * middle)
+
+    def _lash_darkness(self) -> NDArray[np.floating]:
+        """Loss of light in the line of lashes, 0..1, [h, w]: as dark as in the photograph."""
+        place, width = self._place, self._width
+        off = (place.y - place.lid) / width
+        seen = (off > LASHES_SEEN[0]) & (off < LASHES_SEEN[1])
+        seen &= np.abs(place.x) < LASH_ENDS[0] * place.half
+        luma, skin = (image[..., :3] @ LUMA for image in (self._base, self._skin))
+        shares = np.where(seen, luma / np.maximum(skin, 1.0), 1.0).min(0)[seen.any(0)]
+        darkness = float(np.clip(1 - np.median(shares), *LASH_LIMITS)) if shares.size else 0.0
+        tapered = 1 - smoothstep(np.abs(place.x) / place.half, *LASH_ENDS)
+        is_open = np.clip(place.gap.max() / (OPEN_GAP * width), 0, 1)
+        return darkness * is_open * tapered
 
 
 def cheek_brightness(base: NDArray[np.uint8], place: LidGeometry) -> float:
@@ -368,6 +371,16 @@ def has_rim(base: NDArray[np.uint8], place: LidGeometry) -> bool:
     return bool(np.quantile(darkest, RIM_COLUMNS) > RIM * cheek_brightness(base, place))
 
 
+def _is_warm(colours: NDArray[np.float64], skin: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether colours [N, C] have most of the warmth of those that are likely skin, [N].
+
+    The penumbra of lashes and a brow's thin hair are as bright as skin in shade, but greyer.
+    """
+    warmth = (colours[:, 0] - colours[:, 2]) / np.maximum(colours[:, :3].sum(1), 1.0)
+    usual = float(np.median(warmth[skin])) if skin.any() else 0.0
+    return np.asarray(warmth > WARMTH * usual) if usual > LEAST_WARMTH else np.ones_like(skin)
+
+
 def _fit_plane(
     rows: NDArray[np.int_], columns: NDArray[np.int_], colours: NDArray[np.float64]
 ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
@@ -379,8 +392,11 @@ def _fit_plane(
     for _ in range(FITS):
         own = places[kept]
         plane = np.linalg.lstsq(own.T @ own, own.T @ colours[kept], rcond=None)[0]
-        off = brightness - places @ plane.mean(1)
-        # Hair, lashes and rims are dark: the lower limit is the tighter one.
+        expected = places @ plane.mean(1)
+        off = brightness - expected
+        # Hair, lashes and rims are dark: the lower limit is the tighter one. Shade is not as dark.
         spread = OUTLIERS * float(np.median(np.abs(off[kept])))
-        kept = (off > -DARK_OUTLIER * spread) & (off < BRIGHT_OUTLIER * spread)
+        kept = (off > -np.maximum(DARK_OUTLIER * spread, IN_SHADE * expected)) & (
+            off < np.maximum(BRIGHT_OUTLIER * spread, IN_SHADE * expected)
+        )
     return plane, kept

@@ -37,6 +37,8 @@ TURNED, TURNED_CALMS = (15, 45), 0.6  # degrees of yaw over which a head moves t
 # What prosody adds to brow, smile and frown: of a lively and of a grave voice.
 LIVELY_BROW, LIVELY_SMILE, GRAVE_FROWN = 0.32, 0.15, 0.22
 HIGHEST_BROW = 0.9  # `brow` at most: beyond, the lid's skin stretches
+# How far brows sink with shut lids (`brow`), and the share of raised ones that they lose.
+BLINK_BROW, BLINK_LOWERS = 0.06, 0.25
 SMILED_ALREADY = 0.6  # share of `smile` that is not added to a photograph's broad smile
 RELAXED_BY_MOOD = 1 / 0.55  # `relax` by lowered corners: a sad mood leaves nothing of a smile
 
@@ -189,7 +191,9 @@ class PoseAnimator:
 
         `voice` is the prosody, -1..1.
         """
-        weights[INDEX["brow"]] = min(gesture.brow + mood.brow + LIVELY_BROW * voice, HIGHEST_BROW)
+        brow = min(gesture.brow + mood.brow + LIVELY_BROW * voice, HIGHEST_BROW)
+        brow -= self._moved * gesture.closed * (BLINK_BROW + BLINK_LOWERS * max(brow, 0.0))
+        weights[INDEX["brow"]] = brow
         smile = mood.smile
         if smile >= 0:
             smile = max(smile, self._moved * gaze.smile) + LIVELY_SMILE * max(voice, 0.0)
