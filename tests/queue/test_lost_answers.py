@@ -1,4 +1,4 @@
-"""A NATS server whose answers to a change are lost: whether the change was made."""
+"""Changes on NATS that are refused, or whose answers are lost: what was made of them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 from nats_server import NatsServer
 
+from multitalk.errors import QueueUnavailable
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import (
     JobQueue,
@@ -184,3 +185,38 @@ async def test_a_job_is_queued_again_once_though_that_is_not_answered(
     assert lease is not None
     assert (await again).redeliveries == 1
     assert proxy.passed.is_set()
+
+
+async def test_a_key_of_a_job_that_was_refused_is_free_again(
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (
+        Submission(input={}, owner="me", idempotency_key="k", job_id=new_job_id()) for _ in "12"
+    )
+
+    async def refuse(*_: object) -> None:
+        raise QueueUnavailable("queue_full")
+
+    monkeypatch.setattr(queue, "_store_submission", refuse)
+    with pytest.raises(QueueUnavailable):
+        await queue.submit(first)
+    monkeypatch.undo()
+    # The second one's files are stored under its own id.
+    assert (await queue.submit(second)).id == second.job_id
+
+
+async def test_a_key_that_another_submission_uses_stays_though_the_first_one_is_refused(
+    queue: JobQueue, other: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = Submission(input={}, owner="me", idempotency_key="k")
+    sent: list[Job] = []
+
+    async def refuse(*_: object) -> None:
+        sent.append(await other.submit(mine))
+        raise QueueUnavailable("queue_full")
+
+    monkeypatch.setattr(queue, "_store_submission", refuse)
+    with pytest.raises(QueueUnavailable):
+        await queue.submit(mine)
+    monkeypatch.undo()
+    assert [(await queue.submit(mine)).id] == [job.id for job in sent]

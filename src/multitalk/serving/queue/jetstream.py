@@ -99,13 +99,14 @@ class JetStreamQueue(JobQueue):
         self, submissions: Sequence[Submission], existing: list[Job | None]
     ) -> list[Job]:
         now = self.config.clock()
-        jobs = [
-            job or await self._with_reserved_id(transitions.accept(submission, now))
-            for job, submission in zip(existing, submissions, strict=True)
-        ]
         new = [number for number, job in enumerate(existing) if job is None]
         stored: list[tuple[Job, int]] = []
+        reserved: dict[str, int] = {}
         try:
+            jobs = [
+                job or await self._with_reserved_id(transitions.accept(submission, now), reserved)
+                for job, submission in zip(existing, submissions, strict=True)
+            ]
             for number in new:
                 last = jobs[new[-1]].id
                 job = jobs[number].model_copy(
@@ -117,18 +118,24 @@ class JetStreamQueue(JobQueue):
         except OutcomeUnknown:  # the batch may be complete; `sweep` deletes it if it is not
             raise
         except BaseException:
-            await self._roll_back(stored)
+            await self._roll_back(stored, reserved)
             raise
         for job, _ in stored[:-1]:
             with suppress(QueueUnavailable, NotFound):  # `sweep` does it, too
                 await self._change(job.id, transitions.complete_batch)
         return jobs
 
-    async def _roll_back(self, stored: list[tuple[Job, int]]) -> None:
-        """Delete the stored jobs of a batch that failed."""
-        with suppress(QueueUnavailable), translate_errors():  # else `sweep` does it
+    async def _roll_back(self, stored: list[tuple[Job, int]], reserved: dict[str, int]) -> None:
+        """Delete the stored jobs of a batch that failed, and the reservations of their keys."""
+        with suppress(QueueUnavailable), translate_errors():  # else `sweep` deletes the jobs
             for job, revision in stored:
                 await self._delete(job, revision)
+            for key, revision in reserved.items():
+                try:
+                    await self._store.keys.delete(key, last=revision)
+                except APIError as error:
+                    if error.err_code != WRONG_SEQUENCE:  # else another submission uses it
+                        raise
 
     async def _find_submitted(self, submission: Submission) -> Job | None:
         """The job with the submission's idempotency key."""
@@ -141,17 +148,27 @@ class JetStreamQueue(JobQueue):
         job = await self._find((entry.value or b"").decode())
         return job and transitions.check_same_request(job, submission)
 
-    async def _with_reserved_id(self, job: Job) -> Job:
-        """A new job with the id that is stored for its idempotency key."""
+    async def _with_reserved_id(self, job: Job, reserved: dict[str, int]) -> Job:
+        """A new job with the id that is stored for its idempotency key.
+
+        Args:
+            job: With an id of its own.
+            reserved: Gets the key's revision where the job's own id was stored.
+        """
         if job.idempotency_key is None:
             return job
+        key, keys = _key(job), self._store.keys
         with translate_errors():
-            try:
-                await self._store.keys.create(_key(job), job.id.encode())
-            except KeyWrongLastSequenceError:
-                stored = (await self._store.keys.get(_key(job))).value or b""
-                return job.model_copy(update={"id": stored.decode()})
-        return job
+            while True:
+                with suppress(KeyWrongLastSequenceError):
+                    reserved[key] = await keys.create(key, job.id.encode())
+                    return job
+                with suppress(KeyWrongLastSequenceError, KeyNotFoundError):  # both: look again
+                    entry = await keys.get(key)
+                    stored = entry.value or b""
+                    # Its new revision keeps whoever reserved it from deleting it.
+                    await keys.update(key, stored, last=entry.revision)
+                    return job.model_copy(update={"id": stored.decode()})
 
     async def _store_job(self, job: Job, submission: Submission) -> tuple[Job, int | None]:
         """Store a job; it and its revision, or the one that another process stored and None."""
