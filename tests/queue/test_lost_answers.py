@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from nats_server import NatsServer
 
-from multitalk.errors import QueueUnavailable
+from multitalk.errors import NotFound, QueueUnavailable
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import (
     JobQueue,
@@ -220,3 +220,23 @@ async def test_a_key_that_another_submission_uses_stays_though_the_first_one_is_
         await queue.submit(mine)
     monkeypatch.undo()
     assert [(await queue.submit(mine)).id] == [job.id for job in sent]
+
+
+async def test_files_whose_deletion_failed_are_deleted_by_the_next_sweep(
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await sent(queue)
+    await queue.media.put(b"video", job_id=job.id, suffix=".mp4")
+    await queue.cancel(job.id)
+
+    async def refuse(job_id: str) -> None:
+        raise QueueUnavailable("queue_failed", reason="busy")
+
+    monkeypatch.setattr(queue.media, "remove_job", refuse)
+    with pytest.raises(QueueUnavailable):
+        await queue.forget(job.id)
+    monkeypatch.undo()
+    await queue.sweep()
+    assert await queue.media.job_bytes(job.id) == 0
+    with pytest.raises(NotFound):
+        await queue.get(job.id)

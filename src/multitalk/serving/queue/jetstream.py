@@ -476,7 +476,12 @@ class JetStreamQueue(JobQueue):
         return Job.from_json(entry.value or b"")
 
     async def _delete(self, job: Job, revision: int) -> bool:
-        """Delete a job and all its data, unless it has changed; whether it was deleted."""
+        """Delete a job and all its data, unless it has changed; whether it was deleted.
+
+        An ended job goes after its data, so that `sweep` deletes again what a failure left.
+        """
+        if job.is_final:
+            await self._delete_data(job)
         try:
             await self._store.state.delete(job.id, last=revision)
         except APIError as error:
@@ -484,12 +489,16 @@ class JetStreamQueue(JobQueue):
                 raise
             return False
         self._cache.drop(job.id)
+        if not job.is_final:
+            await self._delete_data(job)
+        return True
+
+    async def _delete_data(self, job: Job) -> None:
         await self._store.purge("submissions", job.id)
         await self._store.purge("pieces", f"{job.id}.>")
         if job.idempotency_key is not None:
             await self._store.purge("keys", _key(job))
         await self.media.remove_job(job.id)
-        return True
 
 
 def _key(job: Job | Submission) -> str:
