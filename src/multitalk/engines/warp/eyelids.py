@@ -19,7 +19,7 @@ DARKEST_SKIN = 20.0  # of 255: below it nothing can be distinguished
 LASH_HEIGHT = 0.055  # lash line above the landmarks of an open eye
 LASH_OF_SHUT, LASH_FULL_GAP = 0.45, 0.12  # share of it at no gap; gap from which all of it
 BROW_ROOM, LID_ROOM = 0.80, (0.22, 0.60)  # share of the way to the brow; limits
-SIDE_FADE = (0.0, 0.26)  # beyond the corners
+SIDE_FADE, SHUT_ASIDE = (0.0, 0.26), 0.10  # beyond the corners; by so much more, when shut
 
 # The skin's colour: where it is sampled (a share of the way from brow to lashes; above the lash
 # line, below the eye, beside its corners), how sure it is to be skin, and how it spreads.
@@ -60,7 +60,7 @@ UNSEEN = 1 / 1024  # change of a colour's share that no pixel shows
 # of that, thickness above and below, at least and more of it by darkness, and where it ends (share
 # of the eye's half width).
 LASHES_SEEN, LASH_LIMITS = (-0.06, 0.015), (0.42, 0.68)
-LASH_ABOVE, LASH_BELOW, LASH_ENDS = 0.030, 0.055, (0.55, 1.12)
+LASH_ABOVE, LASH_BELOW, LASH_ENDS = 0.030, 0.055, (0.66, 1.10)
 LASH_THICKNESS = (0.3, 1.2)
 
 # A dark line across the lid of somebody with glasses is their rim: darkness as a share of the
@@ -157,9 +157,7 @@ class Lid:
             base: Patch of the picture around the eye, uint8 [h, w, C].
             place: Where its pixels are.
         """
-        width, aside = place.width, np.abs(place.x)
-        self._base, self._place, self._width = base, place, width
-        self._fade = 1 - smoothstep((aside - place.half) / width, *SIDE_FADE)
+        self._base, self._place, self._width = base, place, place.width
         self._grain = self._fine_structure()
         self._skin = self._skin_around() + self._grain
         colour = np.array(cv2.mean(self._skin)[: base.shape[2]], np.float32)
@@ -309,12 +307,14 @@ class Lid:
         rim = place.floor - rises * (place.floor - meet)
         lower = rises * np.clip((y - rim) / soft + 0.5, 0, 1)
         lower *= 1 - smoothstep(place.under, *LOWER_ENDS)
-        cover = np.minimum(upper + lower, 1) * self._fade
+        aside = (np.abs(place.x) - place.half) / width - rises * SHUT_ASIDE
+        fade = 1 - smoothstep(aside, *SIDE_FADE)
+        cover = np.minimum(upper + lower, 1) * fade
         thick = np.where(y > shut, LASH_BELOW, LASH_ABOVE) * width
         thick *= float(np.dot(LASH_THICKNESS, (1, self._lashes.max())))
         lashes = np.exp(-(((y - shut) / np.maximum(thick, 1.0)) ** 2)) * self._lashes
         dark = 1 - min(2 * closed, 1) * lashes
-        shade = closed * self._lid_shade(upper * self._fade, shut, is_open)
+        shade = closed * self._lid_shade(upper * fade, shut, is_open)
         changes = np.maximum(cover, 1 - dark) > UNSEEN
         part = rows, columns = span_of(changes.any(1)), span_of(changes.any(0))
         light = (1 - shade[part][..., None] * self._tint) * dark[part][..., None]
