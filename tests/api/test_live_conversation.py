@@ -63,7 +63,16 @@ async def conversing(server: Running, link: SlowLink, while_it_talks) -> None:
     services = server.services
     async with open_session(services, OPTIONS, "") as session:
         recorder = LiveRecorder(
-            services, session, owner="", portrait=EXAMPLE, base_url=server.url, locale="en"
+            session,
+            uploads=services.uploads,
+            quota=services.quota,
+            url_signer=services.url_signer,
+            settings=services.settings,
+            clock=services.clock,
+            owner="",
+            portrait=EXAMPLE,
+            base_url=server.url,
+            locale="en",
         )
         conversation = LiveConversation(
             link,

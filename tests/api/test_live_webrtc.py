@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from running import Running, running
 
-from multitalk.serving.live.session_pool import LiveSession
+from multitalk.serving.live.sessions import LiveSession
 from multitalk.settings import Settings
 from patience import wait_until
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from multitalk.live import LiveFrame
-from multitalk.serving.live import session_pool
 from multitalk.serving.live.messages import HEAD, Message, MessageKind, MessageReader
-from multitalk.serving.live.session_pool import LiveSessions
-from multitalk.serving.live.session_process import SessionRunner
+from multitalk.serving.live.piped_process import PipedProcess
+from multitalk.serving.live.session_process import SessionProcess
+from multitalk.serving.live.sessions import LiveSessions
 from patience import PATIENCE_SECONDS
 
 MESSAGE = Message(MessageKind.RECORDED_PART, bytes(range(200)))
@@ -84,7 +84,7 @@ def check(monkeypatch):
     def run(checked) -> None:
         async def bounded() -> None:
             starts = HeldStarts()
-            monkeypatch.setattr(session_pool.PipedProcess, "start", starts)
+            monkeypatch.setattr(PipedProcess, "start", starts)
             await asyncio.wait_for(checked(LiveSessions(2), starts), PATIENCE_SECONDS)
 
         asyncio.run(bounded())
@@ -133,7 +133,7 @@ def test_a_process_in_reserve_that_could_not_start_stops_no_session(check):
 
 
 def test_a_key_frame_that_is_asked_for_while_a_frame_is_packed_comes_next(monkeypatch):
-    runner = SessionRunner(
+    runner = SessionProcess(
         SimpleNamespace(warnings=()),
         io.BytesIO(),
         io.BytesIO(),

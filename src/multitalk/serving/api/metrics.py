@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from multitalk.serving.live.session_pool import LiveSessions
+from multitalk.serving.live.sessions import LiveSessions
 from multitalk.serving.queue import Counts, WorkerRecord
 
 SECONDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0)

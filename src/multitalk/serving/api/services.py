@@ -31,7 +31,7 @@ from multitalk.serving.api.jobs.talk_length import TalkLengths
 from multitalk.serving.api.text_to_speech import TextToSpeech
 from multitalk.serving.api.transport.uvicorn_server import ShutdownState
 from multitalk.serving.api.uploads import UploadStore
-from multitalk.serving.live.session_pool import LiveSessions
+from multitalk.serving.live.sessions import LiveSessions
 from multitalk.serving.live.webrtc_peer import WebRtcSessions
 from multitalk.serving.queue import JobQueue, open_queue
 from multitalk.serving.sandbox.pool import SandboxPool

@@ -3,7 +3,7 @@
 messages          what the server and a session's process send each other; the frame for clients
 piped_process     a process that takes and sends such messages
 session_process   the process: `python -m multitalk.serving.live.session_process`
-session_pool      starts and ends the processes, as many as the processor carries
+sessions          starts and ends the processes, as many as the processor carries
 webrtc_peer       a client's WebRTC connection (the extra `live-webrtc`)
 peer_process      its process: `python -m multitalk.serving.live.peer_process`
 peer_tracks       a session's frames as its tracks

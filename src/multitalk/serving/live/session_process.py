@@ -64,11 +64,11 @@ def main() -> None:
     gc.freeze()  # what is loaded stays; a full collection takes half a frame
     with avatar:
         payload = mark and Payload(*mark)
-        session = SessionRunner(avatar, commands, output, payload, profile=profile, form=form)
+        session = SessionProcess(avatar, commands, output, payload, profile=profile, form=form)
         asyncio.run(session.run())
 
 
-class SessionRunner:
+class SessionProcess:
     """One avatar's frames, encoded and sent, while another thread takes commands.
 
     Args:
@@ -98,7 +98,7 @@ class SessionRunner:
         self._profile: Literal["Baseline", "High"] = profile
         self._encoder: LiveEncoder | None = None
         self._wants_key_frame = True
-        self._recorder = Recorder(self._send, watermark)
+        self._recorder = FrameRecorder(self._send, watermark)
         self._lock = threading.Lock()  # of the output
 
     async def run(self) -> None:
@@ -178,7 +178,7 @@ class SessionRunner:
             write_message(self._output, message)
 
 
-class Recorder:
+class FrameRecorder:
     """Records a session's frames, from one that can be decoded by itself, while that is wanted.
 
     Args:

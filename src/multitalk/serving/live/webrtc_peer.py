@@ -20,7 +20,7 @@ from multitalk.serving.live.messages import (
     unpack_frame,
 )
 from multitalk.serving.live.piped_process import PipedProcess, ProcessEnded
-from multitalk.serving.live.session_pool import refusal
+from multitalk.serving.live.sessions import refusal
 
 PEER_MODULE = "multitalk.serving.live.peer_process"
 OPUS_RATE = 48_000  # Hz, RFC 7587, 4.1
@@ -144,7 +144,7 @@ Conversation = Callable[[asyncio.Future[str]], Awaitable[None]]
 
 
 @dataclass(frozen=True)
-class _Session:
+class _Running:
     owner: str
     task: asyncio.Task[None]
 
@@ -153,7 +153,7 @@ class WebRtcSessions:
     """Sessions by their ids."""
 
     def __init__(self) -> None:
-        self._sessions: dict[str, _Session] = {}
+        self._sessions: dict[str, _Running] = {}
 
     async def open(self, owner: str, converse: Conversation) -> tuple[str, str]:
         """Start a conversation in the background; its id, and the answer for the client.
@@ -164,7 +164,7 @@ class WebRtcSessions:
         session_id = secrets.token_hex(16)
         answered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         task = asyncio.create_task(_run(converse, answered))
-        self._sessions[session_id] = _Session(owner, task)
+        self._sessions[session_id] = _Running(owner, task)
         task.add_done_callback(lambda _: self._sessions.pop(session_id, None))
         try:
             return session_id, await answered

@@ -22,7 +22,7 @@ from multitalk.serving.api.text_to_speech import TextToSpeech
 from multitalk.serving.api.transport.uvicorn_server import ShutdownState
 from multitalk.serving.live.messages import Message, MessageKind, is_key_frame, without_video
 from multitalk.serving.live.piped_process import ProcessEnded
-from multitalk.serving.live.session_pool import LiveSession, refusal
+from multitalk.serving.live.sessions import LiveSession, refusal
 from multitalk.timebase import FPS
 
 # Frames that a client may be behind: from here on it gets no pictures but all sound, until it has

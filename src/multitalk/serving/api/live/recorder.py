@@ -19,10 +19,12 @@ from multitalk.job import translate_crashes
 from multitalk.media.label import append_xmp
 from multitalk.messages import Locale, sentence
 from multitalk.provenance import load_credential, sign_video
-from multitalk.serving.api.services import Services
-from multitalk.serving.api.uploads import new_upload_id
+from multitalk.serving.api.access.quota import StorageQuota
+from multitalk.serving.api.access.signed_urls import UrlSigner
+from multitalk.serving.api.uploads import UploadStore, new_upload_id
 from multitalk.serving.live.messages import OFFSET, Message, MessageKind
-from multitalk.serving.live.session_pool import LiveSession
+from multitalk.serving.live.sessions import LiveSession
+from multitalk.settings import Settings
 from multitalk.timebase import FPS
 
 MAX_SECONDS = 600.0
@@ -36,8 +38,12 @@ class LiveRecorder:
     """Records one session, one recording at a time.
 
     Args:
-        services: They keep the files.
         session: Ready.
+        uploads: Keep the files.
+        quota: Of the owner.
+        url_signer: Signs addresses.
+        settings: Name what videos are signed with.
+        clock: Seconds since 1970.
         owner: Id of the caller's key.
         portrait: The session's picture; the signature names its digest.
         base_url: Of the server, without a slash at its end.
@@ -51,16 +57,24 @@ class LiveRecorder:
 
     def __init__(
         self,
-        services: Services,
         session: LiveSession,
         *,
+        uploads: UploadStore,
+        quota: StorageQuota,
+        url_signer: UrlSigner,
+        settings: Settings,
+        clock: Callable[[], float],
         owner: str,
         portrait: Path,
         base_url: str,
         locale: Locale,
     ) -> None:
-        self._services = services
         self._session = session
+        self._uploads = uploads
+        self._quota = quota
+        self._url_signer = url_signer
+        self._settings = settings
+        self._clock = clock
         self._owner = owner
         self._portrait = portrait
         self._base_url = base_url
@@ -79,9 +93,9 @@ class LiveRecorder:
         """
         if self._file is not None:
             raise InvalidRequest("live_records_already", field="action", value="start")
-        await self._services.quota.check(self._owner, None)
-        await asyncio.to_thread(load_credential, self._services.settings)
-        self._file = _GrowingFile(self._services, self._owner)
+        await self._quota.check(self._owner, None)
+        await asyncio.to_thread(load_credential, self._settings)
+        self._file = _GrowingFile(self._uploads, self._quota, self._clock, self._owner)
         self._is_stopping = False
         await self._session.record(is_wanted=True)
         self._notify("started", self._file.id, max_seconds=MAX_SECONDS)
@@ -138,7 +152,7 @@ class LiveRecorder:
             with translate_crashes(self._session.name):
                 warnings = await asyncio.to_thread(self._sign, file)
                 size, seconds = file.path.stat().st_size, num_frames / FPS
-                self._services.uploads.keep(file.path, upload_id=file.id, owner=self._owner)
+                self._uploads.keep(file.path, upload_id=file.id, owner=self._owner)
         except MultiTalkError as error:
             self._give_up(error)
         else:
@@ -149,9 +163,7 @@ class LiveRecorder:
             self._finishing = None
 
     def _notify(self, state: str, recording_id: str, **more: Any) -> None:
-        query = self._services.url_signer.query(
-            signed_name(recording_id), now=self._services.clock()
-        )
+        query = self._url_signer.query(signed_name(recording_id), now=self._clock())
         url = f"{self._base_url}/{DIRECTORY}/{recording_id}.mp4?{query}"
         self.notify({"type": "recording", "state": state, "url": url, **more})
 
@@ -161,7 +173,7 @@ class LiveRecorder:
             append_xmp(file.path)
         except OSError as error:
             raise server_disk_error(error) from error
-        credential = load_credential(self._services.settings)
+        credential = load_credential(self._settings)
         if credential is None:
             return []
         notices = sign_video(file.path, credential, picture=self._portrait, engine=ENGINE)
@@ -186,19 +198,17 @@ class _GrowingFile:
         path: In the directory of uploads; a server that is killed removes it at its next start.
     """
 
-    def __init__(self, services: Services, owner: str) -> None:
+    def __init__(
+        self, uploads: UploadStore, quota: StorageQuota, clock: Callable[[], float], owner: str
+    ) -> None:
         self.id = new_upload_id()
-        self._clock = services.clock
-        self._began = services.clock()
+        self._clock = clock
+        self._began = clock()
         self._size = 0
         self._stack = ExitStack()
-        self._count: Callable[[int], None] = self._stack.enter_context(
-            services.quota.receiving(owner)
-        )
+        self._count: Callable[[int], None] = self._stack.enter_context(quota.receiving(owner))
         try:
-            self._descriptor, name = tempfile.mkstemp(
-                ".mp4", ".recording-", services.uploads.directory
-            )
+            self._descriptor, name = tempfile.mkstemp(".mp4", ".recording-", uploads.directory)
         except OSError as error:
             self._stack.close()
             raise server_disk_error(error) from error

@@ -21,7 +21,7 @@ from multitalk.serving.api.responses import locale_of
 from multitalk.serving.api.services import Services
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.api.web_page import DIRECTORY
-from multitalk.serving.live.session_pool import LiveSession
+from multitalk.serving.live.sessions import LiveSession
 from multitalk.version import __version__
 from multitalk.watermark.keys import Payload
 
@@ -133,8 +133,12 @@ class LiveClient:
             rate: Of the sound that comes, samples per second.
         """
         recorder = LiveRecorder(
-            services,
             session,
+            uploads=services.uploads,
+            quota=services.quota,
+            url_signer=services.url_signer,
+            settings=services.settings,
+            clock=services.clock,
             owner=self.owner,
             portrait=portrait_of(services.uploads, options, self.owner),
             base_url=self.base_url,
