@@ -114,14 +114,14 @@ class ToothRow:
 
 UPPER_ROW = ToothRow(
     (
-        Tooth(8.7 * MM, 0, 0, 1.0),  # central incisor
-        Tooth(6.3 * MM, 0.7 * MM, 0, 0.97),  # lateral incisor
+        Tooth(8.7 * MM, 0, 0, 1.06),  # central incisor
+        Tooth(6.3 * MM, 0.7 * MM, 0, 1.0),  # lateral incisor
         Tooth(5.9 * MM, 0.1 * MM, 0.8 * MM, 0.78),  # canine
         Tooth(4.5 * MM, 0.7 * MM, 0.6 * MM, 0.64),
         Tooth(3.6 * MM, 0.9 * MM, 0.4 * MM, 0.45),
         Tooth(3.0 * MM, 1.0 * MM, 0, 0.30),
     ),
-    edge=1.6 * MM, arch=3.4 * MM, length=10.2 * MM, outwards=1, cleft=0.12,
+    edge=1.6 * MM, arch=3.4 * MM, length=10.2 * MM, outwards=1, cleft=0.18,
     gum=(0.94, 1.10), papilla=0.14, rounded=1.0,
 )  # fmt: skip
 LOWER_ROW = ToothRow(
