@@ -37,9 +37,9 @@ def test_teeth_grow_darker_towards_the_cheeks_and_have_faint_clefts() -> None:
     centre = float(shown(teeth, 4.2 * MM, -1 * MM) @ LUMA)
     cleft = float(shown(teeth, 0.0, -1 * MM) @ LUMA)
     molar = float(shown(teeth, 30 * MM, -6 * MM) @ LUMA)
-    canine = float(shown(teeth, 17.5 * MM, -1 * MM) @ LUMA)
-    assert 0.65 * centre < cleft < 0.90 * centre
-    assert canine < 0.85 * centre
+    lateral = float(shown(teeth, 11.8 * MM, -1 * MM) @ LUMA)
+    assert 0.65 * centre < cleft < 0.86 * centre
+    assert lateral < 0.95 * centre
     assert molar < 0.6 * centre
 
 

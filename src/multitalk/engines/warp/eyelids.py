@@ -39,9 +39,9 @@ GRAIN_BELOW, GRAIN_BLUR, MAX_GRAIN = 0.55, 0.025, 6.0  # offset; blur; levels of
 # The strip of lid above the lashes, which covers the eye when it shuts: shares of the way from brow
 # to lashes, places along it, the percentiles of brightness that are neither lash nor crease, and
 # the smoothing of its colours.
-STRIP, STRIP_ASIDE, STRIP_PLACES, STRIP_PIXELS = (0.50, 0.84), 0.5, 16, 3
-STRIP_BRIGHTNESS, STRIP_SPREADS = (0.5, 0.95), 0.10
-STRIP_IS_SHADE = 0.5  # share of its darkness that is shade on skin; the rest has its own hue
+STRIP, STRIP_ASIDE, STRIP_PLACES, STRIP_PIXELS = (0.38, 0.80), 0.5, 16, 3
+STRIP_BRIGHTNESS, STRIP_SPREADS = (0.75, 0.97), 0.10
+STRIP_IS_SHADE = 0.6  # share of its darkness that is shade on skin; the rest has its own hue
 STRIP_FADE = (0.0, 0.12)  # below the lower lid's landmarks
 
 # Painting a lid: what it covers above the lash line of the open eye, at first and by closing (an

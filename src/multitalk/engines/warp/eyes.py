@@ -38,7 +38,7 @@ DARK_GLASS = 0.36  # brightness of skin below an eye, of the cheeks': darker is 
 
 # Where the strips of lid above the lashes of both eyes are darker than skin (make-up, deep-set
 # eyes; brightness as a share of the cheek's), lids take their colour, up to `STRIP_COUNTS`.
-DARK_STRIP, LIGHT_STRIP, STRIP_COUNTS = 0.72, 0.86, 0.7
+DARK_STRIP, LIGHT_STRIP, STRIP_COUNTS = 0.70, 0.84, 0.55
 
 # Glasses are known by their bridge across the root of the nose: where it is searched, in distances
 # between the inner eye corners; samples; thickness; rows at either end where the filter sees half
