@@ -197,7 +197,7 @@ async def test_a_key_of_a_job_that_was_refused_is_free_again(
     async def refuse(*_: object) -> None:
         raise QueueUnavailable("queue_full")
 
-    monkeypatch.setattr(queue, "_store_submission", refuse)
+    monkeypatch.setattr(queue._entries, "store_submission", refuse)
     with pytest.raises(QueueUnavailable):
         await queue.submit(first)
     monkeypatch.undo()
@@ -215,7 +215,7 @@ async def test_a_key_that_another_submission_uses_stays_though_the_first_one_is_
         sent.append(await other.submit(mine))
         raise QueueUnavailable("queue_full")
 
-    monkeypatch.setattr(queue, "_store_submission", refuse)
+    monkeypatch.setattr(queue._entries, "store_submission", refuse)
     with pytest.raises(QueueUnavailable):
         await queue.submit(mine)
     monkeypatch.undo()

@@ -8,8 +8,6 @@ A batch is stored job by job; each job names the last one. No job of it can be c
 last one is stored. If the client dies before that, `sweep` deletes them.
 """
 
-import asyncio
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -29,6 +27,7 @@ from multitalk.serving.queue.base import (
     sum_counts,
     unknown_job,
 )
+from multitalk.serving.queue.jetstream_entries import JobEntries
 from multitalk.serving.queue.jetstream_store import (
     WRONG_SEQUENCE,
     JetStreamMedia,
@@ -42,7 +41,6 @@ from multitalk.serving.queue.transitions import QueueConfig
 
 INCOMPLETE_SECONDS = 60.0  # age of a job whose batch is still incomplete, to be deleted
 PURGE_SECONDS = 600.0  # how often delete markers are removed
-INLINE_BYTES = 256 * 2**10  # a larger submission is an object
 
 
 class JetStreamQueue(JobQueue):
@@ -54,6 +52,7 @@ class JetStreamQueue(JobQueue):
         super().__init__(config)
         self.media = JetStreamMedia(store)
         self._store = store
+        self._entries = JobEntries(store, self.media)
         self._cache = JobCache(store.state, store.reconnected)
         self._arriving: Counter[str] = Counter()  # by owner: jobs being stored
         self._purge_at = time.monotonic()
@@ -84,7 +83,9 @@ class JetStreamQueue(JobQueue):
         # what each job needs, then the job
         owner, number = submissions[0].owner, len(submissions)
         with translate_errors():
-            existing = [await self._find_submitted(submission) for submission in submissions]
+            existing = [
+                await self._entries.find_submitted(submission) for submission in submissions
+            ]
         new = existing.count(None)
         transitions.check_waiting_limit(
             self._waiting_count(owner) + self._arriving[owner], new, max_waiting
@@ -102,11 +103,13 @@ class JetStreamQueue(JobQueue):
         new = [number for number, job in enumerate(existing) if job is None]
         stored: list[tuple[Job, int]] = []
         reserved: dict[str, int] = {}
+        reserve = self._entries.with_reserved_id
         try:
-            jobs = [
-                job or await self._with_reserved_id(transitions.accept(submission, now), reserved)
-                for job, submission in zip(existing, submissions, strict=True)
-            ]
+            with translate_errors():
+                jobs = [
+                    job or await reserve(transitions.accept(submission, now), reserved)
+                    for job, submission in zip(existing, submissions, strict=True)
+                ]
             for number in new:
                 last = jobs[new[-1]].id
                 job = jobs[number].model_copy(
@@ -137,47 +140,14 @@ class JetStreamQueue(JobQueue):
                     if error.err_code != WRONG_SEQUENCE:  # else another submission uses it
                         raise
 
-    async def _find_submitted(self, submission: Submission) -> Job | None:
-        """The job with the submission's idempotency key."""
-        if submission.idempotency_key is None:
-            return None
-        try:
-            entry = await self._store.keys.get(_key(submission))
-        except KeyNotFoundError:
-            return None
-        job = await self._find((entry.value or b"").decode())
-        return job and transitions.check_same_request(job, submission)
-
-    async def _with_reserved_id(self, job: Job, reserved: dict[str, int]) -> Job:
-        """A new job with the id that is stored for its idempotency key.
-
-        Args:
-            job: With an id of its own.
-            reserved: Gets the key's revision where the job's own id was stored.
-        """
-        if job.idempotency_key is None:
-            return job
-        key, keys = _key(job), self._store.keys
-        with translate_errors():
-            while True:
-                with suppress(KeyWrongLastSequenceError):
-                    reserved[key] = await keys.create(key, job.id.encode())
-                    return job
-                with suppress(KeyWrongLastSequenceError, KeyNotFoundError):  # both: look again
-                    entry = await keys.get(key)
-                    stored = entry.value or b""
-                    # Its new revision keeps whoever reserved it from deleting it.
-                    await keys.update(key, stored, last=entry.revision)
-                    return job.model_copy(update={"id": stored.decode()})
-
     async def _store_job(self, job: Job, submission: Submission) -> tuple[Job, int | None]:
         """Store a job; it and its revision, or the one that another process stored and None."""
         with translate_errors():
-            await self._store_submission(job, submission)
+            await self._entries.store_submission(job, submission)
             try:
-                job, revision = await self._write(job)
+                job, revision = await self._entries.write(job)
             except KeyWrongLastSequenceError as error:
-                existing = await self._find(job.id)
+                existing = await self._entries.find(job.id)
                 if job.idempotency_key is None or existing is None:
                     raise Conflict("job_key_reused") from error
                 return transitions.check_same_request(existing, submission), None
@@ -190,7 +160,7 @@ class JetStreamQueue(JobQueue):
     @override
     async def get(self, job_id: str) -> Job:
         with translate_errors():
-            job = await self._find(job_id)
+            job = await self._entries.find(job_id)
         if job is None:
             raise unknown_job(job_id)
         return job
@@ -198,14 +168,7 @@ class JetStreamQueue(JobQueue):
     @override
     async def submission(self, job_id: str) -> Submission:
         with translate_errors():
-            try:
-                found = (await self._store.submissions.get(job_id)).value or b""
-            except KeyNotFoundError as error:
-                raise unknown_job(job_id) from error
-        if not found.startswith(b"{"):
-            name = found.decode()
-            found = b"".join([chunk async for chunk in self.media.read(name)])
-        return Submission.from_json(found)
+            return await self._entries.submission(job_id)
 
     @override
     async def jobs(
@@ -374,43 +337,11 @@ class JetStreamQueue(JobQueue):
                     self._cache.store(job, entry.revision or 0)
                     return job
                 try:
-                    stored, revision = await self._write(after, last=entry.revision)
+                    stored, revision = await self._entries.write(after, last=entry.revision)
                 except KeyWrongLastSequenceError:
                     continue  # another process was faster
                 self._cache.store(stored, revision)
                 return stored
-
-    async def _write(self, job: Job, *, last: int | None = None) -> tuple[Job, int]:
-        """Store a job over its last revision (None: create it); the stored job and its revision.
-
-        A write that is not answered is tried once more: the second answer tells about both.
-
-        Raises:
-            KeyWrongLastSequenceError: Another process has written.
-            OutcomeUnknown: The server did not answer; the job may be stored.
-        """
-        content = job.to_json().encode()
-        with suppress(asyncio.TimeoutError):
-            return job, await self._write_once(job.id, content, last)
-        try:
-            with translate_errors():
-                try:
-                    return job, await self._write_once(job.id, content, last)
-                except KeyWrongLastSequenceError:
-                    entry = await self._store.state.get(job.id)
-        except QueueUnavailable as error:
-            raise OutcomeUnknown("queue_silent") from error
-        stored = Job.from_json(entry.value or b"")
-        # A created job may have been claimed since.
-        is_own = entry.value == content or (last is None and stored.created_at == job.created_at)
-        if not is_own:
-            raise KeyWrongLastSequenceError
-        return stored, entry.revision or 0
-
-    async def _write_once(self, job_id: str, content: bytes, last: int | None) -> int:
-        if last is None:
-            return await self._store.state.create(job_id, content)
-        return await self._store.state.update(job_id, content, last=last)
 
     @override
     async def _claim_job(self, worker_id: str, wait: float) -> Job | None:
@@ -448,40 +379,13 @@ class JetStreamQueue(JobQueue):
                 f"{job.id}.{job.token}.{job.next_fragment}", fragment.to_json().encode()
             )
 
-    async def _store_submission(self, job: Job, submission: Submission) -> None:
-        """Store a submission, unless the same one is stored already.
-
-        Raises:
-            Conflict: Another one is stored.
-        """
-        try:
-            content = await self._encode_submission(job.id, submission)
-            await self._store.submissions.create(job.id, content)
-        except KeyWrongLastSequenceError as error:
-            if (await self.submission(job.id)).fingerprint() != job.fingerprint:
-                raise Conflict("job_key_reused") from error
-
-    async def _encode_submission(self, job_id: str, submission: Submission) -> bytes:
-        """A submission as JSON, or the name of the object that has it."""
-        content = submission.to_json().encode()
-        if len(content) <= INLINE_BYTES:
-            return content
-        return (await self.media.put(content, job_id=job_id, suffix=".json")).encode()
-
-    async def _find(self, job_id: str) -> Job | None:
-        try:
-            entry = await self._store.state.get(job_id)
-        except KeyNotFoundError:
-            return None
-        return Job.from_json(entry.value or b"")
-
     async def _delete(self, job: Job, revision: int) -> bool:
         """Delete a job and all its data, unless it has changed; whether it was deleted.
 
         An ended job goes after its data, so that `sweep` deletes again what a failure left.
         """
         if job.is_final:
-            await self._delete_data(job)
+            await self._entries.delete_data(job)
         try:
             await self._store.state.delete(job.id, last=revision)
         except APIError as error:
@@ -490,21 +394,8 @@ class JetStreamQueue(JobQueue):
             return False
         self._cache.drop(job.id)
         if not job.is_final:
-            await self._delete_data(job)
+            await self._entries.delete_data(job)
         return True
-
-    async def _delete_data(self, job: Job) -> None:
-        await self._store.purge("submissions", job.id)
-        await self._store.purge("pieces", f"{job.id}.>")
-        if job.idempotency_key is not None:
-            await self._store.purge("keys", _key(job))
-        await self.media.remove_job(job.id)
-
-
-def _key(job: Job | Submission) -> str:
-    """A bucket's key for an idempotency key, which may be any text."""
-    text = f"{job.owner}\0{job.idempotency_key}"
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def _queue_order(job: Job) -> tuple[float, str]:
