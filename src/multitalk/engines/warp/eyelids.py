@@ -23,16 +23,15 @@ SIDE_FADE, SHUT_ASIDE = (0.0, 0.26), 0.10  # beyond the corners; by so much more
 
 # The skin's colour: where it is sampled (a share of the way from brow to lashes; above the lash
 # line, below the eye, beside its corners), how sure it is to be skin, and how it spreads.
-SKIN_FROM, SKIN_ABOVE_LASHES, CHEEK, BESIDE = 0.25, 0.03, (0.11, 0.36), (0.10, 0.30)
-CHEEK_ASIDE = 0.4
+SKIN_FROM, SKIN_ABOVE_LASHES, BESIDE = 0.25, 0.03, (0.10, 0.30)
+CHEEK, CHEEK_ASIDE = (0.11, 0.36), 0.4
 FITS = 3  # of the plane of skin colour, each without the outliers of the previous one
 OUTLIERS, DARK_OUTLIER, BRIGHT_OUTLIER = 1.5, 0.7, 2.0  # of the median deviation
 IN_SHADE = 0.15  # by which skin is darker than the plane, of its brightness
 WARMTH, LEAST_WARMTH = 0.75, 0.03  # red less blue as a share of all: of the median; seen at all
 LINE_WIDTH, LINE_DARKNESS = 0.06, 0.05  # creases, lashes: thickness; of the skin's brightness
 SKIN_SPREADS, NEAR_SPREADS = 0.22, 0.055  # standard deviations of the normalised convolutions
-NEAR_SHARE = 12.0  # weight of the nearer one
-SPREAD_PIXELS = 2.5  # its standard deviation, pixels of the smaller picture it is computed on
+NEAR_SHARE, SPREAD_PIXELS = 12.0, 2.5  # nearer one: weight; deviation in the smaller picture
 PLANE_SHARE = 0.03  # weight of the plane, where no skin is near
 GRAIN_BELOW, GRAIN_BLUR, MAX_GRAIN = 0.55, 0.025, 6.0  # offset; blur; levels of 255
 
@@ -49,8 +48,8 @@ STRIP_FADE = (0.0, 0.12)  # below the lower lid's landmarks
 LID_STARTS, LID_FADES_IN = 0.30, (0.25, 0.65)  # share of the way from brow to lashes
 FROM_ABOVE, COVERED_FROM = (0.06, 0.24), (0.02, 0.06)  # when open, and more when shut
 EDGE_SOFTNESS, OPEN_GAP = 0.03, 0.08  # of a lid's edge; gap from which an eye counts as open
-MEETS_AT = 0.82  # share of the gap from the upper lid, where the lids meet
-LOWER_RISES, LOWER_ENDS = (0.4, 1.0), (0.05, 0.15)  # by closing; below the landmarks
+MEETS_AT = 0.82  # share of the way down, where the lids meet: in a line that is bowed down
+LOWER_RISES, LOWER_ENDS = (0.4, 1.0), (0.05, 0.15)  # to meet it, by closing; below landmarks
 LID_SHADE, LID_SHADED = 0.07, (0.45, 1.1)  # towards the lashes; shares of the lid
 ROUNDNESS, ROUND_AT, ROUND_SPREAD = 0.06, 0.50, 0.38  # gain in the middle of a shut lid; shares
 TINT_LIMITS = (0.5, 1.5)  # of shade on a channel: skin in shade is redder
@@ -60,8 +59,7 @@ UNSEEN = 1 / 1024  # change of a colour's share that no pixel shows
 # of that, thickness above and below, at least and more of it by darkness, and where it ends (share
 # of the eye's half width).
 LASHES_SEEN, LASH_LIMITS = (-0.06, 0.015), (0.42, 0.68)
-LASH_ABOVE, LASH_BELOW, LASH_ENDS = 0.030, 0.055, (0.66, 1.10)
-LASH_THICKNESS = (0.3, 1.2)
+LASH_ABOVE, LASH_BELOW, LASH_THICKNESS, LASH_ENDS = 0.030, 0.055, (0.3, 1.2), (0.66, 1.10)
 
 # A dark line across the lid of somebody with glasses is their rim: darkness as a share of the
 # cheek's brightness, quantile over the columns, thickness, margins.
@@ -79,7 +77,7 @@ class LidGeometry:
         lid: y of the upper lid.
         floor: y of the lower lid.
         gap: Between them, never negative.
-        edge: y of the lash line.
+        edge: y of the line of lashes.
         top: y where a lid's skin begins.
         half: Half the eye's extent along x.
         width: Of the eye, from corner to corner.
@@ -177,11 +175,12 @@ class Lid:
         As shade on skin and as make-up; less towards the lower border, which is skin below.
         """
         lid = 1 - smoothstep(self._place.under, *STRIP_FADE)
-        strip, skin = self._strip_colours, self._skin - self._grain
+        rows = span_of(np.any((self._place.above > 0) & (lid > 0), axis=1))
+        skin, strip = self._skin[rows] - self._grain[rows], self._strip_colours[rows]
         shade = (strip[..., :3] @ LUMA) / np.maximum(skin[..., :3] @ LUMA, 1.0)
         made_up = strip + STRIP_IS_SHADE * (skin * shade[..., None] - strip)
-        weight = (share * lid)[..., None].astype(np.float32)
-        self._skin = (skin + weight * (made_up - skin) + self._grain).astype(np.float32)
+        weight = (share * lid[rows])[..., None].astype(np.float32)
+        self._skin[rows] += weight * (made_up - skin)
         self._stages.cache_clear()
 
     def paint(self, eye: NDArray[np.uint8], level: int) -> None:
@@ -237,13 +236,12 @@ class Lid:
 
         A black-hat filter leaves out creases and lashes, which are dark lines.
         """
-        place, width = self._place, self._width
-        below = place.under
+        place, width, below = self._place, self._width, self._place.under
         may_be = (place.above > SKIN_FROM) & (below < CHEEK[1])
         aside = (np.abs(place.x) - place.half) / width
         is_off = (place.y < place.edge - SKIN_ABOVE_LASHES * width) | (below > CHEEK[0])
         may_be &= (is_off | (aside > BESIDE[0])) & (aside < BESIDE[1])
-        luma = gaussian_blur(self._base[..., :3].astype(np.float32) @ LUMA, 0.5)
+        luma = cv2.cvtColor(np.ascontiguousarray(self._base[..., :3]), cv2.COLOR_RGB2GRAY)
         window = np.ones((max(3, round(LINE_WIDTH * width)) | 1, 1), np.uint8)
         lines = cv2.morphologyEx(luma, cv2.MORPH_BLACKHAT, window)
         clear = may_be & (lines < LINE_DARKNESS * cheek_brightness(self._base, place))
@@ -292,7 +290,6 @@ class Lid:
         """
         closed = level / LID_LEVELS
         place, y, width = self._place, self._place.y, self._width
-        # The line of shut lids is bowed down from corner to corner.
         meet = np.maximum(place.lid + MEETS_AT * place.gap, MEETS_AT * place.floor)
         meet = np.minimum(meet, np.maximum(place.floor, place.lid))
         shut = place.edge + closed * (meet - place.edge)
@@ -302,7 +299,6 @@ class Lid:
         upper = smoothstep((y - place.edge) / width, -starts, -covers)
         upper *= smoothstep(place.above, *LID_FADES_IN)
         upper *= np.clip((shut - y) / soft + 0.5, 0, 1)
-        # The lower lid comes up to meet it.
         rises = float(smoothstep(np.asarray(closed), *LOWER_RISES))
         rim = place.floor - rises * (place.floor - meet)
         lower = rises * np.clip((y - rim) / soft + 0.5, 0, 1)
@@ -311,12 +307,12 @@ class Lid:
         fade = 1 - smoothstep(aside, *SIDE_FADE)
         cover = np.minimum(upper + lower, 1) * fade
         thick = np.where(y > shut, LASH_BELOW, LASH_ABOVE) * width
-        thick *= float(np.dot(LASH_THICKNESS, (1, self._lashes.max())))
+        thick *= LASH_THICKNESS[0] + LASH_THICKNESS[1] * self._lashes
         lashes = np.exp(-(((y - shut) / np.maximum(thick, 1.0)) ** 2)) * self._lashes
         dark = 1 - min(2 * closed, 1) * lashes
         shade = closed * self._lid_shade(upper * fade, shut, is_open)
         changes = np.maximum(cover, 1 - dark) > UNSEEN
-        part = rows, columns = span_of(changes.any(1)), span_of(changes.any(0))
+        rows, columns = part = span_of(np.any(changes, axis=1)), span_of(np.any(changes, axis=0))
         light = (1 - shade[part][..., None] * self._tint) * dark[part][..., None]
         cover = cover[part][..., None]
         added = self._skin[part] * cover * light
@@ -341,8 +337,9 @@ class Lid:
         off = (place.y - place.lid) / width
         seen = (off > LASHES_SEEN[0]) & (off < LASHES_SEEN[1])
         seen &= np.abs(place.x) < LASH_ENDS[0] * place.half
-        luma, skin = (image[..., :3] @ LUMA for image in (self._base, self._skin))
-        shares = np.where(seen, luma / np.maximum(skin, 1.0), 1.0).min(0)[seen.any(0)]
+        part = span_of(np.any(seen, axis=1)), span_of(np.any(seen, axis=0))
+        luma, skin = (image[part][..., :3] @ LUMA for image in (self._base, self._skin))
+        shares = np.where(seen[part], luma / np.maximum(skin, 1.0), 1.0).min(0)
         darkness = float(np.clip(1 - np.median(shares), *LASH_LIMITS)) if shares.size else 0.0
         tapered = 1 - smoothstep(np.abs(place.x) / place.half, *LASH_ENDS)
         is_open = np.clip(place.gap.max() / (OPEN_GAP * width), 0, 1)
