@@ -94,19 +94,17 @@ def evaluate(
         choose_track(file, field=f"voices.{name}")  # without sound it is refused at once
     original = None if portrait is None else _portrait(_file("portrait", portrait))
     facts = probe(video, field="video")
-    fps = facts.fps
     # Without voices of their own to find in it, later sound is not needed.
     sound = read_sound(video, max_seconds=math.inf if own else max_seconds, field="video")
-    limit = int(max_seconds * fps)
-    frames = _count_frames(
-        islice(read_frames(video), limit), min(facts.num_frames, limit), on_progress
-    )
+    limit = int(max_seconds * facts.fps)
+    total = min(facts.num_frames, limit)
+    frames = _count_frames(islice(read_frames(video), limit), total, on_progress)
     seen = observe(frames, expected=max(len(own), len(timed), 1), portrait=original)
-    num_frames = round(seen.num_frames / fps * FPS)
+    num_frames = round(seen.num_frames / facts.fps * FPS)
     spoken = read_voices(sound, voices=own, phonemes=timed, num_frames=num_frames)
     if not any(voice.speaking.any() for voice in spoken):
         raise InvalidRequest("no_speech_to_judge", field="video")
-    report = _report(spoken, seen, boxes or {}, fps=fps, num_frames=num_frames)
+    report = _report(spoken, seen, boxes or {}, fps=facts.fps, num_frames=num_frames)
     if plot is not None:
         draw_report(report, as_meant(Path(plot)))
     return report
