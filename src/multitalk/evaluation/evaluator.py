@@ -97,8 +97,7 @@ def evaluate(
     # Without voices of their own to find in it, later sound is not needed.
     sound = read_sound(video, max_seconds=math.inf if own else max_seconds, field="video")
     limit = int(max_seconds * facts.fps)
-    total = min(facts.num_frames, limit)
-    frames = _count_frames(islice(read_frames(video), limit), total, on_progress)
+    frames = _first_frames(video, facts.num_frames, limit, on_progress)
     seen = observe(frames, expected=max(len(own), len(timed), 1), portrait=original)
     num_frames = round(seen.num_frames / facts.fps * FPS)
     spoken = read_voices(sound, voices=own, phonemes=timed, num_frames=num_frames)
@@ -142,14 +141,15 @@ def _file(field: str, path: StrPath) -> Path:
     return file
 
 
-def _count_frames(
-    frames: Iterator[FramePixels], total: int, on_progress: Callable[[float], None] | None
+def _first_frames(
+    video: Path, num_frames: int, limit: int, on_progress: Callable[[float], None] | None
 ) -> Iterator[FramePixels]:
-    """Pass frames on and report progress of about `total`."""
-    for number, frame in enumerate(frames, start=1):
+    """Yield at most `limit` frames of a video of about `num_frames`, and report progress."""
+    total = max(min(num_frames, limit), 1)
+    for number, frame in enumerate(islice(read_frames(video), limit), start=1):
         yield frame
         if on_progress is not None:
-            on_progress(min(number / max(total, 1), 1.0))
+            on_progress(min(number / total, 1.0))
 
 
 def _pairs(
