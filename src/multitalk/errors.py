@@ -77,6 +77,16 @@ class MultiTalkError(Exception):
         """Everything that is wrong, one error each: this one and those that it carries."""
         return (self,)
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Required fields that the request lacks, where this error says so."""
+        missing = self.parameters.get("missing")
+        return missing if isinstance(missing, tuple) else ()
+
+    def restate(self, key: str, **parameters: object) -> None:
+        """Say the same in another sentence, such as one that names options in place of fields."""
+        self.key, self.parameters = key, parameters
+
     def text(self, locale: Locale = "en") -> str:
         """The sentence for the caller: `place: problem, limit, way out`."""
         message = self.message(locale)

@@ -16,7 +16,7 @@ from typing import TypeVar
 import typer
 
 from multitalk.boxes import Box
-from multitalk.errors import InvalidRequest, MultiTalkError, not_a_choice
+from multitalk.errors import MultiTalkError, not_a_choice
 from multitalk.paths import as_meant
 
 MAX_RETENTION_SECONDS = 10 * 365 * 86_400.0
@@ -260,14 +260,14 @@ class TypedOptions:
     def locate(self, problem: MultiTalkError) -> None:
         """Set a problem's place to what was typed; others keep the name of their field."""
         if self.is_whole and problem.key == "missing_required":
-            fields = str(problem.parameters["missing"]).split(", ")
-            missing = ", ".join(REQUIRED[field] for field in fields)
-            _become(problem, InvalidRequest("options_missing", missing=missing))
+            missing = tuple(REQUIRED[field] for field in problem.missing)
+            problem.restate("options_missing", missing=missing)
             return
         problem.place = self._place(problem.field) or problem.place
         if problem.field == "audio_type" and problem.place and "choices" in problem.parameters:
             value = str(problem.parameters["value"])
-            _become(problem, not_a_choice("audio_type", value, ORDERS))
+            by_options = not_a_choice("audio_type", value, ORDERS)
+            problem.restate(by_options.key, **by_options.parameters)
 
     def _place(self, field: str | None) -> str | None:
         """Of a field or of what it is a part of: of `bbox.anna.0` that of `bbox.anna`."""
@@ -276,10 +276,6 @@ class TypedOptions:
                 return self.places[field]
             field = field.rpartition(".")[0]
         return None
-
-
-def _become(problem: MultiTalkError, other: MultiTalkError) -> None:
-    problem.key, problem.parameters = other.key, other.parameters
 
 
 def option_text(option: str, value: object) -> str:

@@ -113,9 +113,8 @@ class Arguments:
 
     def _name_argument(self, problem: MultiTalkError) -> None:
         if problem.key == "missing_required":
-            fields = str(problem.parameters["missing"]).split(", ")
-            problem.key = "arguments_missing"
-            problem.parameters = {"missing": ", ".join(ARGUMENTS.get(one, one) for one in fields)}
+            missing = tuple(ARGUMENTS.get(field, field) for field in problem.missing)
+            problem.restate("arguments_missing", missing=missing)
             return
         if problem.field is None:
             return

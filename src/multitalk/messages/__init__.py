@@ -80,13 +80,18 @@ def locale_named(name: object) -> Locale:
 def sentence(key: str, locale: Locale = "en", **parameters: object) -> str:
     """The sentence named `key` in `locale`, its placeholders filled from `parameters`.
 
-    It is one line, and shows whatever a caller's text in it would hide.
+    It is one line, and shows whatever a caller's text in it would hide. A tuple for one
+    placeholder is joined by commas.
     """
-    parameters = {
-        name: value.words.get(locale, value) if isinstance(value, Translated) else value
-        for name, value in parameters.items()
-    }
+    parameters = {name: _filling(value, locale) for name, value in parameters.items()}
     return visible(SENTENCES[key][locale].format(**parameters))
+
+
+def _filling(value: object, locale: Locale) -> object:
+    """A placeholder's text, or the value that is formatted as it is."""
+    if isinstance(value, Translated):
+        return value.words.get(locale, value)
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def visible(text: str) -> str:

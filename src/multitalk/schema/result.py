@@ -136,5 +136,5 @@ def _split(error: MultiTalkError) -> Iterator[MultiTalkError]:
         if problem.key != "missing_required":
             yield problem
             continue
-        for name in str(problem.parameters["missing"]).split(", "):
+        for name in problem.missing:
             yield InvalidRequest("field_missing", field=name)

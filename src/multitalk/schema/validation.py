@@ -128,7 +128,7 @@ def one_error(found: list[ErrorDetails], *, known_fields: KnownFields) -> Invali
     unreported: set[tuple[object, ...]] = set()  # problems above the limit
     absent = [item for item in found if _is_absent(item)]
     if absent:
-        missing = ", ".join(str(item["loc"][0]) for item in absent)
+        missing = tuple(str(item["loc"][0]) for item in absent)
         problem = InvalidRequest("missing_required", missing=missing)
         problems[None, problem.key] = problem
     for item in (item for item in found if not _is_absent(item)):
