@@ -1,13 +1,19 @@
 """Who may ask: keys, hosts, origins, and whose jobs are whose."""
 
 import re
+import time
 
 import pytest
+from fastapi import APIRouter
 from running import ended, running
+from starlette.routing import Route
 
 from multitalk.errors import InvalidRequest
+from multitalk.serving.api import app
+from multitalk.serving.api.access.auth import protected_parts
 from multitalk.serving.api.access.keys import KeyRing
 from multitalk.serving.api.config import ServeConfig, check_exposure
+from multitalk.serving.api.live.recorder import signed_name
 
 RUN = "/v2/talk/run"
 JOB = {"input": {"echo": 1}}
@@ -57,6 +63,45 @@ def test_every_route_needs_a_key_but_the_open_ones(keyed):
             for method in methods:
                 answer = client.request(method, re.sub(r"\{\w+\}", "a", path))
                 assert (answer.status_code == 401) == (path not in OPEN_PATHS), path
+
+
+def test_a_new_route_needs_a_key_and_takes_no_signed_url(tmp_path, monkeypatch):
+    router = APIRouter()
+
+    @router.get("/tomorrow")
+    @router.get("/tomorrow/{job_id}")
+    @router.get("/videos/{job_id}/tomorrow")
+    async def tomorrow():
+        return {"secret": 1}
+
+    monkeypatch.setattr(app, "ROUTERS", (*app.ROUTERS, router))
+    with running(tmp_path) as server:
+        _, token = server.keys.add("one")
+        with server.client() as client, server.client(token) as keyed:
+            for path in ("/tomorrow", "/tomorrow/a", "/videos/a/tomorrow", "/tomorrow/a/b"):
+                assert client.get(path).status_code == 401, path
+            assert keyed.get("/tomorrow").json() == {"secret": 1}
+
+
+def test_a_recording_s_signed_address_needs_no_key(keyed):
+    server, (mine, other) = keyed
+    with server.client(mine) as client:
+        made = client.post("/uploads", content=b"\x89PNG\r\n\x1a\n" + bytes(64)).json()
+    address = f"/videos/live/{made['id']}.mp4"
+    query = server.services.url_signer.query(signed_name(made["id"]), now=time.time())
+    with server.client() as client:
+        assert client.get(address).status_code == 401
+        assert client.get(f"{address}?{query}0").status_code == 401
+        assert client.get(f"{address}?{query}").status_code == 200
+    with server.client(mine) as client, server.client(other) as stranger:
+        assert client.get(address).status_code == 200
+        assert stranger.get(address).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/{any}", "/{any}/more", "/"])
+def test_a_route_that_could_take_the_page_s_place_is_refused_at_the_start(path):
+    with pytest.raises(ValueError, match="fixed part"):
+        protected_parts([Route("/healthz", lambda: None), Route(path, lambda: None)])
 
 
 @pytest.mark.parametrize("path", ["/uploadsx", "/faces.html", "/v2x", "/metrics-page"])

@@ -18,6 +18,7 @@ from multitalk.schema.validation import one_error
 from multitalk.serving.api.access.auth import AuthMiddleware
 from multitalk.serving.api.access.keys import KeyRing
 from multitalk.serving.api.config import ServeConfig
+from multitalk.serving.api.dependencies import accepts_signed_url
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.openapi import DocumentedApp
 from multitalk.serving.api.responses import error_response, locale_of
@@ -87,6 +88,8 @@ def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Me
         base_url=config.base_url,
         cors_origins=config.cors_origins,
         metrics=metrics,
+        routes=app.router.routes,
+        signed_routes=[route for route in app.router.routes if accepts_signed_url(route)],
     )
     if config.cors_origins:
         app.add_middleware(

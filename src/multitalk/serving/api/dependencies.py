@@ -2,13 +2,17 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable
-from typing import Annotated, TypeVar
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, TypeGuard, TypeVar
 
 from fastapi import Depends, Query, params
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 from starlette.requests import HTTPConnection, Request
+from starlette.routing import BaseRoute
 
 from multitalk.errors import Cancelled
 from multitalk.serving.api.access.keys import KeyRing
@@ -198,31 +202,64 @@ async def get_own_job(request: Request) -> Job:
 OwnJob = Annotated[Job, Depends(get_own_job)]
 
 
-async def get_authorized_job(
+@dataclass(frozen=True)
+class UrlSignature:
+    """What a signed URL has in its query; None and "" where it has none."""
+
+    signature: str | None
+    expires: str
+
+    def check(self, request: Request, name: str) -> None:
+        """Check that this server has signed a URL of `name`.
+
+        Raises:
+            Unauthorized: It has not, or its time is over.
+        """
+        services = services_of(request)
+        services.url_signer.check(name, self.expires, self.signature or "", now=services.clock())
+        request.state.has_signature = True  # so its connection counts as authenticated
+
+
+async def get_url_signature(
     request: Request,
     signature: Annotated[
         str | None, Query(description="of a signed URL, in place of a key")
     ] = None,
     expires: Annotated[str, Query(description="of a signed URL")] = "",
-) -> Job:
+) -> UrlSignature | None:
+    """The signature that has to be checked; None where the request came with a key only."""
+    if signature is None and request.state.owner is not None:
+        return None
+    return UrlSignature(signature, expires)
+
+
+SignatureDep = Annotated[UrlSignature | None, Depends(get_url_signature)]
+
+
+async def get_authorized_job(request: Request, signature: SignatureDep) -> Job:
     """The job whose video may be had: by its owner's key, or by a signed URL.
 
     Raises:
         Unauthorized: No key, and no URL that this server has signed, or its time is over.
         NotFound: No such job, or it is another owner's.
     """
-    services, job_id = services_of(request), request.path_params["job_id"]
-    if signature is not None:
-        services.url_signer.check(job_id, expires, signature, now=services.clock())
-        request.state.has_signature = True  # so its connection counts as authenticated
-        return await services.queue.get(job_id)
-    owner: str | None = request.state.owner
-    if owner is None:
-        services.url_signer.check(job_id, "", "", now=services.clock())
-    return await own_job(services.queue, job_id, owner or "")
+    queue, job_id = services_of(request).queue, request.path_params["job_id"]
+    if signature is None:
+        return await own_job(queue, job_id, request.state.owner)
+    signature.check(request, job_id)
+    return await queue.get(job_id)
 
 
 AuthorizedJob = Annotated[Job, Depends(get_authorized_job)]
+
+
+def accepts_signed_url(route: BaseRoute) -> TypeGuard[APIRoute]:
+    """Whether a route takes a signed URL in place of a key."""
+    return isinstance(route, APIRoute) and _depends_on(route.dependant, get_url_signature)
+
+
+def _depends_on(dependant: Dependant, call: Callable[..., object]) -> bool:
+    return dependant.call is call or any(_depends_on(one, call) for one in dependant.dependencies)
 
 
 def _whole_number(text: object) -> object:

@@ -15,6 +15,7 @@ from pydantic.json_schema import models_json_schema
 from typing_extensions import override
 
 from multitalk.schema import ErrorReply
+from multitalk.serving.api.access.auth import PUBLIC_PATHS
 from multitalk.serving.api.json_body import JsonBody
 from multitalk.serving.api.models import BODY_MODELS
 
@@ -48,7 +49,6 @@ PATH_PARAMETERS = (
         "schema": {"type": "string", "title": "Job Id"},
     },
 )
-NEEDS_NO_KEY = ("/healthz", "/ping")
 RETRY_AFTER = {"schema": {"type": "integer"}, "description": "seconds to wait"}
 
 
@@ -100,7 +100,7 @@ def _complete(document: dict[str, Any]) -> None:
         in_path = [one for one in PATH_PARAMETERS if f"{{{one['name']}}}" in path]
         for operation in methods.values():
             # no key where the server has none, or for a signed URL
-            operation["security"] = [] if path in NEEDS_NO_KEY else [{"key": []}, {}]
+            operation["security"] = [] if path in PUBLIC_PATHS else [{"key": []}, {}]
             operation["parameters"] = [*in_path, *operation.get("parameters", [])]
         for response in methods.get("head", {}).get("responses", {}).values():
             response.pop("content", None)

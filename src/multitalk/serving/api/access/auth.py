@@ -7,14 +7,18 @@ person's browser may show, must not use it either: the request must name this ma
 
 Keys are looked for at the start. A key that is made later turns authentication on; a file of keys
 that is lost later does not turn it off.
+
+A path needs a key if a route begins with the same part, and is not one of `PUBLIC_PATHS`. So a new
+route needs one.
 """
 
 import ipaddress
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from multitalk.errors import Forbidden, MultiTalkError, Unauthorized
@@ -23,12 +27,34 @@ from multitalk.serving.api.config import LOOPBACK
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.responses import error_response, locale_of
 
-# The first part of a path.
-API_PARTS = ("v1", "v2", "videos", "uploads", "metrics", "faces", "voices", "webhook-secret")
+# Routes without a key: what a page or a load balancer needs before there is one.
+PUBLIC_PATHS = ("/healthz", "/ping", "/docs", "/openapi.json", "/favicon.ico", "/js/strings.js")
 # Subprotocols of a WebSocket (RFC 6455, 11.3.4): this server's, and a key as a name.
 LIVE_PROTOCOL = "multitalk.live.v1"
 KEY_PROTOCOL = "multitalk.key."
-SIGNED_PREFIX = "/videos/"  # the route accepts a signed URL in place of a key
+
+
+def protected_parts(routes: Iterable[BaseRoute]) -> frozenset[str]:
+    """The first parts of the paths that need a key: those of all routes but `PUBLIC_PATHS`.
+
+    Raises:
+        ValueError: A route's path does not begin with a fixed part.
+    """
+    parts = set()
+    for route in routes:
+        path = str(getattr(route, "path", ""))
+        if path in PUBLIC_PATHS:
+            continue
+        part = first_part(path)
+        if not part or "{" in part:
+            raise ValueError(f"a route's path must begin with a fixed part: {path!r}")
+        parts.add(part)
+    return frozenset(parts)
+
+
+def first_part(path: str) -> str:
+    """The first part of a path."""
+    return path.strip("/").partition("/")[0]
 
 
 def is_loopback_peer(client: tuple[str, int] | None) -> bool:
@@ -52,6 +78,8 @@ class AuthMiddleware:
         base_url: Of the server from outside, if configured.
         cors_origins: Other origins whose pages may use the server.
         metrics: Counts requests.
+        routes: All routes of the application.
+        signed_routes: Those that accept a signed URL in place of a key, and check it themselves.
     """
 
     def __init__(
@@ -62,6 +90,8 @@ class AuthMiddleware:
         base_url: str | None,
         cors_origins: Iterable[str],
         metrics: Metrics,
+        routes: Iterable[BaseRoute],
+        signed_routes: Collection[Route],
     ) -> None:
         self._app = app
         self._keys = keys
@@ -70,6 +100,8 @@ class AuthMiddleware:
             self._hosts.add(name)
         self._origins = frozenset(cors_origins)
         self._metrics = metrics
+        self._protected = protected_parts(routes)
+        self._signed_routes = signed_routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request, or pass it on."""
@@ -134,7 +166,7 @@ class AuthMiddleware:
             ServerUnavailable: The keys cannot be read.
         """
         path: str = scope["path"]
-        is_api = path.strip("/").partition("/")[0] in API_PARTS
+        is_api = first_part(path) in self._protected
         if not self._keys.is_in_use():
             self._check_peer(scope)
             self._check_host(headers)
@@ -147,9 +179,12 @@ class AuthMiddleware:
             if owner is None:
                 raise Unauthorized("key_unknown")
             return owner
-        if is_api and not path.startswith(SIGNED_PREFIX):
+        if is_api and not self._accepts_signature(scope):
             raise Unauthorized("key_missing")
         return None
+
+    def _accepts_signature(self, scope: Scope) -> bool:
+        return any(route.matches(scope)[0] is not Match.NONE for route in self._signed_routes)
 
     def _check_peer(self, scope: Scope) -> None:
         client = scope.get("client")

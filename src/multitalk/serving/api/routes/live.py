@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from multitalk.errors import InvalidRequest, MultiTalkError, TooManyRequests, WorkerError
 from multitalk.schema.validation import one_error
-from multitalk.serving.api.dependencies import Owner, rate_limit
+from multitalk.serving.api.dependencies import Owner, SignatureDep, rate_limit
 from multitalk.serving.api.json_body import BodyReader, JsonBody
 from multitalk.serving.api.live.conversation import error_message, parsed_message
 from multitalk.serving.api.live.recorder import DIRECTORY, signed_name
@@ -221,22 +221,16 @@ async def recording(
     request: Request,
     *,
     recording_id: Annotated[str, Path(description="from a message `recording`")],
-    signature: Annotated[
-        str | None, Query(description="of a signed URL, in place of a key")
-    ] = None,
-    expires: Annotated[str, Query(description="of a signed URL")] = "",
+    signature: SignatureDep,
     download: Annotated[str | None, Query(description="`1`: the file is for saving")] = None,
 ) -> Response:
     """Signed URLs, as in the session's messages, need no key. Kept as long as an upload is."""
-    services = services_of(request)
     owner: str | None = request.state.owner
-    if signature is not None or owner is None:
-        name = signed_name(recording_id)
-        services.url_signer.check(name, expires, signature or "", now=services.clock())
-        request.state.has_signature = True
+    if signature is not None:
+        signature.check(request, signed_name(recording_id))
         owner = None
     source = UPLOAD_PREFIX + recording_id
-    path = services.uploads.path(source, field="recording_id", owner=owner)
+    path = services_of(request).uploads.path(source, field="recording_id", owner=owner)
     return FileResponse(
         path,
         media_type=MEDIA_TYPE,
