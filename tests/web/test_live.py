@@ -34,8 +34,11 @@ window.fetch = async (address, options) => {
 """
 
 
-@pytest.fixture
-def slow(visit):
+# A clock that stands still: whatever has come, came at once.
+NO_TIME = "performance.now = () => 0;"
+
+
+def slow_talk(visit, *, script: str = ""):
     """A talk of three seconds that seems to be in the making, its first fragment seen."""
     made = visit()
     made.take_portrait()
@@ -43,12 +46,17 @@ def slow(visit):
     made.send()
     made.finish()
     total = round(made.page.evaluate("video.duration") * 25)
-    at = visit(init=HELD_BACK)
+    at = visit(init=HELD_BACK + script)
     job = {"status": "IN_PROGRESS", "output": {"stage": "render", "done": 30, "total": total}}
     at.page.route("**/status/*", lambda route: route.fulfill(json=job))
     at.one(".talk").first.click()
     at.until("video.currentTime > 0")
     return at
+
+
+@pytest.fixture
+def slow(visit):
+    return slow_talk(visit)
 
 
 def test_a_video_that_is_made_slowly_rests_and_goes_on(slow):
@@ -58,6 +66,16 @@ def test_a_video_that_is_made_slowly_rests_and_goes_on(slow):
     expect(slow.one("#job-status")).to_have_text(re.compile(r"^\d\d %$"))  # no pace yet
     slow.page.evaluate("goOn()")
     slow.until("!video.paused && video.currentTime > 1.2")
+
+
+def test_a_video_that_waits_rests_once_its_pace_is_too_slow(visit):
+    at = slow_talk(visit, script=NO_TIME)
+    at.until("video.readyState === HTMLMediaElement.HAVE_CURRENT_DATA && video.currentTime > 0.2")
+    assert not at.page.evaluate("video.paused"), "at such a pace it need not rest"
+    at.page.evaluate("performance.now = () => 1e6")
+    at.until("video.paused")
+    at.page.evaluate("goOn()")
+    at.until("!video.paused && video.currentTime > 1.2")
 
 
 def test_a_stream_that_broke_off_begins_anew(slow):

@@ -4,6 +4,7 @@ import { language, text } from "./language.js";
 
 const Source = window.ManagedMediaSource ?? window.MediaSource;
 const USED_UP = 0.3; // seconds left to play when a video waits for its pieces, not for its decoder
+const LOOK_AGAIN = 200; // milliseconds, while a video waits for its pieces and is not paused
 const LATE = 0.1; // seconds: a video begins here at the latest, or where its first frame is
 
 export class Player {
@@ -103,13 +104,22 @@ export class Player {
     return buffered.length ? buffered.end(buffered.length - 1) : 0;
   }
 
-  // The pictures are used up before the next are made: rather one longer pause than many.
+  // The pictures are used up before the next are made: rather one longer pause than many. A browser
+  // says once that it waits, and the pace falls while it does.
   #rest() {
+    clearTimeout(this.#watch);
+    const isWaiting = !this.#video.paused && this.#video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA;
+    if (!this.#address || this.isWhole || !isWaiting) return;
     const isUsedUp = this.#end() - this.#video.currentTime < USED_UP;
-    if (!this.#address || this.isWhole || !isUsedUp || this.#isEnough()) return;
-    this.#video.pause();
-    this.#isResting = true;
+    if (isUsedUp && !this.#isEnough()) {
+      this.#video.pause();
+      this.#isResting = true;
+    } else {
+      this.#watch = setTimeout(() => this.#rest(), LOOK_AGAIN);
+    }
   }
+
+  #watch = 0;
 
   #isResting = false;
 
