@@ -7,6 +7,9 @@ a test goes on as soon as what it waits for has come.
 
 import time
 from collections.abc import Callable
+from typing import Generic, TypeVar
+
+Result = TypeVar("Result")
 
 PATIENCE_SECONDS = 500.0  # below pytest's own limit for a test
 
@@ -17,3 +20,28 @@ def wait_until(happened: Callable[[], object], *, says: Callable[[], object] = s
     while not happened():
         assert time.monotonic() < ends, says()
         time.sleep(0.02)
+
+
+class Attempts(Generic[Result]):
+    """Runs of something in real time, of which one must be in time: a busy machine spoils some.
+
+    Args:
+        run: Does it, and returns what there is to judge. Called again if a judge is not content.
+        most: How many runs at most.
+    """
+
+    def __init__(self, run: Callable[[], Result], *, most: int = 3) -> None:
+        self._run, self._most = run, most
+        self._results: list[Result] = []
+
+    def judge(self, judge: Callable[[Result], None]) -> None:
+        """Call `judge` with one run's result after the other until it raises no assertion."""
+        for number in range(self._most):
+            if number == len(self._results):
+                self._results.append(self._run())
+            try:
+                judge(self._results[number])
+                break
+            except AssertionError:
+                if number == self._most - 1:
+                    raise

@@ -21,7 +21,7 @@ websockets = pytest.importorskip("websockets", reason="the extra `serve` is need
 from live_client import END, SMALL, SPEAKING, Frame  # noqa: E402
 
 from loopback_proxy import LoopbackProxy, proxied  # noqa: E402
-from patience import PATIENCE_SECONDS, wait_until  # noqa: E402
+from patience import PATIENCE_SECONDS, Attempts, wait_until  # noqa: E402
 
 Result = TypeVar("Result")
 
@@ -119,6 +119,15 @@ def share_catching_up(heard: list[Heard]) -> float:
     return float(np.mean([each.is_catching_up for each in heard]))
 
 
+def assert_whole(microphone: Microphone) -> None:
+    """No sound was lost, and no frame: that holds on a busy machine too, so it is not repeated."""
+    lost = set(range(microphone.sent)) ^ set(microphone.packets())
+    numbers = [each.number for each in microphone.frames]
+    is_in_order = microphone.packets() == sorted(microphone.packets())
+    if lost or not is_in_order or numbers != list(range(len(numbers))):
+        pytest.fail(f"lost or repeated packets: {sorted(lost)}; frames: {numbers}")
+
+
 @asynccontextmanager
 async def talking(proxy: LoopbackProxy) -> AsyncIterator[Microphone]:
     """A session that has begun; its frames are kept until its speech ends."""
@@ -179,48 +188,56 @@ async def both_ways(happens: Callable[[Running, str], Awaitable[Result]], server
 
 
 @pytest.fixture(scope="module")
-def stalls(server) -> dict[str, Stall]:
-    return in_time(both_ways(stalled, server))
+def stalls(server) -> Attempts[dict[str, Stall]]:
+    return Attempts(lambda: in_time(both_ways(stalled, server)))
 
 
 @pytest.fixture(scope="module")
-def shakes(server) -> dict[str, Microphone]:
-    return in_time(both_ways(shaken, server))
+def shakes(server) -> Attempts[dict[str, Microphone]]:
+    return Attempts(lambda: in_time(both_ways(shaken, server)))
 
 
 @pytest.mark.parametrize("way", ["up", "down"])
 def test_a_second_after_a_stall_nothing_is_late_and_no_sound_was_lost(stalls, way):
-    stall = stalls[way]
-    microphone, heard = stall.microphone, stall.microphone.heard
-    before = [each for each in heard if 25 < each.sent <= stall.began]
-    after = [each for each in heard if stall.ended + SECOND < each.sent < microphone.sent]
-    assert microphone.packets() == list(range(microphone.sent))
-    assert usual(after) <= usual(before) + MARGIN
-    assert share_catching_up(after) < BUSY
-    assert [each.number for each in microphone.frames] == list(range(len(microphone.frames)))
+    @stalls.judge
+    def _(stalls: dict[str, Stall]) -> None:
+        stall = stalls[way]
+        microphone, heard = stall.microphone, stall.microphone.heard
+        before = [each for each in heard if 25 < each.sent <= stall.began]
+        after = [each for each in heard if stall.ended + SECOND < each.sent < microphone.sent]
+        assert_whole(microphone)
+        assert usual(after) <= usual(before) + MARGIN
+        assert share_catching_up(after) < BUSY
 
 
 def test_a_stall_on_the_way_up_leaves_an_idle_face_and_what_piled_up_comes_at_once(stalls):
-    microphone = stalls["up"].microphone
-    assert sum(not each.flags & SPEAKING for each in microphone.frames) >= 35
-    assert sum(each.is_catching_up for each in microphone.heard) >= 35
+    @stalls.judge
+    def _(stalls: dict[str, Stall]) -> None:
+        microphone = stalls["up"].microphone
+        assert sum(not each.flags & SPEAKING for each in microphone.frames) >= 35
+        assert sum(each.is_catching_up for each in microphone.heard) >= 35
 
 
 def test_a_stall_on_the_way_down_keeps_the_pictures_of_its_sound(stalls):
     """Of a stall on the other way a third would come without a picture of its own."""
-    heard = stalls["down"].microphone.heard
-    assert np.mean([bool(each.frame.video) for each in heard]) > 1 - BUSY
-    assert share_catching_up(heard) < BUSY
+
+    @stalls.judge
+    def _(stalls: dict[str, Stall]) -> None:
+        heard = stalls["down"].microphone.heard
+        assert np.mean([bool(each.frame.video) for each in heard]) > 1 - BUSY
+        assert share_catching_up(heard) < BUSY
 
 
 @pytest.mark.parametrize("way", ["up", "down"])
 def test_packets_that_come_late_now_and_then_make_it_no_later_for_good(shakes, way):
-    microphone = shakes[way]
-    assert microphone.packets() == list(range(microphone.sent))
-    last = [each for each in microphone.heard if each.sent > microphone.sent - SECOND]
-    assert usual(last) <= USUAL_PACKETS + MARGIN
-    holes = sum(not each.flags & SPEAKING for each in microphone.frames[10:])
-    assert holes <= 0.1 * len(microphone.frames)
+    @shakes.judge
+    def _(shakes: dict[str, Microphone]) -> None:
+        microphone = shakes[way]
+        assert_whole(microphone)
+        last = [each for each in microphone.heard if each.sent > microphone.sent - SECOND]
+        assert usual(last) <= USUAL_PACKETS + MARGIN
+        holes = sum(not each.flags & SPEAKING for each in microphone.frames[10:])
+        assert holes <= 0.1 * len(microphone.frames)
 
 
 def test_a_connection_that_is_gone_is_opened_again_at_once(server):

@@ -97,7 +97,8 @@ def test_the_last_window_of_many_costs_what_the_second_does(monkeypatch, from_he
     assert max(rows) <= talk_features.WHOLE_ROWS
     settled = after[CACHED_PICTURES:]  # each window's last picture is cached
     assert set(settled) == {settled[0]}, after
-    assert max(peaks.values()) == peaks[2]
+    # The order of what several threads allocate makes it some percent more or less.
+    assert max(peaks.values()) <= 1.05 * peaks[2], peaks
 
 
 def heard_at_the_end(*voices):
