@@ -56,17 +56,51 @@ def test_a_shut_lid_ends_in_a_line_of_lashes_between_the_corners_only() -> None:
     assert outside.max() < 12
 
 
-def test_the_line_of_shut_lashes_is_bowed_down_and_lies_on_the_lower_lid() -> None:
-    picture, eye = drawn_eye(glasses=False)
+def test_shut_lids_meet_in_a_line_that_is_lowest_beyond_the_middle_as_filmed_ones() -> None:
+    picture, eye = drawn_eye(glasses=False)  # its outer corner is on the left
     eye.paint(picture, closed=1.0, look=(0.0, 0.0))
     light = np.linspace(1.1, 0.8, 300)[None]
     lid = picture[100:165].mean(2) / (SKIN.mean() * light)
     lowest = 100 + lid.argmin(0)
-    middle, aside = lowest[CENTRE[0]], lowest[[CENTRE[0] - 40, CENTRE[0] + 40]]
-    assert (aside <= middle - 3).all()
+    outer, middle, inner = lowest[[CENTRE[0] - 54, CENTRE[0], CENTRE[0] + 54]]
+    assert inner + 5 <= outer <= middle - 3
     assert CENTRE[1] + 0.75 * HALF_HEIGHT < middle <= CENTRE[1] + HALF_HEIGHT
+    deepest = np.flatnonzero(lowest == lowest[CENTRE[0] - 50 : CENTRE[0] + 50].max()).mean()
+    assert CENTRE[0] - 0.5 * HALF_WIDTH < deepest < CENTRE[0] - 5
     dark = np.flatnonzero(lid.min(0) < 0.8)
-    assert CENTRE[0] - HALF_WIDTH <= dark.min() < dark.max() <= CENTRE[0] + HALF_WIDTH
+    assert CENTRE[0] - 1.1 * HALF_WIDTH <= dark.min() < CENTRE[0] - 0.8 * HALF_WIDTH
+    assert CENTRE[0] + 0.8 * HALF_WIDTH < dark.max() <= CENTRE[0] + HALF_WIDTH
+
+
+def lashed_eye() -> tuple[NDArray[np.uint8], Eye]:
+    """An eye with lashes: a dark band above the lid's edge, thinner towards the inner corner."""
+    picture, _ = drawn_eye(glasses=False)
+    lid = curve(-HALF_HEIGHT)
+    lashes = np.concatenate([lid, (lid - np.linspace(12, 0, 9)[:, None] * [0, 1])[::-1]])
+    cv2.fillPoly(picture, [np.round(lashes).astype(np.int32)], (60, 45, 40), cv2.LINE_AA)
+    brow = np.stack([np.linspace(95, 205, 5), np.full(5, 60.0)], 1)
+    return picture, Eye(picture, lid, curve(HALF_HEIGHT), brow)
+
+
+def test_lashes_go_down_with_the_lid_and_hang_when_it_is_shut() -> None:
+    def dark_rows(closed: float) -> tuple[int, int]:
+        picture, eye = lashed_eye()
+        eye.paint(picture, closed=closed, look=(0.0, 0.0))
+        dark = np.flatnonzero(picture[80:170, CENTRE[0] - 35].mean(1) < 0.6 * SKIN.mean()) + 80
+        return int(dark.min()), int(dark.max())
+
+    (top, _), (half, _), (shut, hanging) = (dark_rows(closed) for closed in (0.0, 0.5, 1.0))
+    assert top + 6 < half < shut - 6  # nothing stays where the lashes were
+    edge = CENTRE[1] + 0.75 * HALF_HEIGHT
+    assert edge < hanging < edge + 14
+
+
+def test_lashes_of_shut_eyes_are_as_brown_as_photographed() -> None:
+    picture, eye = lashed_eye()
+    eye.paint(picture, closed=1.0, look=(0.0, 0.0))
+    column = picture[125:160, CENTRE[0] - 30].astype(float)
+    red, green, blue = column[column.sum(1).argmin()]
+    assert red > 1.1 * green > 1.1 * blue
 
 
 def test_a_shut_lid_has_no_outline_and_the_colour_of_the_skin_below(
@@ -154,11 +188,16 @@ def test_eyes_that_the_photograph_shows_shut_rest_as_they_are(
     assert not eyes_are_shut(rig.points)
     asleep = rig.points.copy()
     for upper, lower, _, _ in EYES:
-        asleep[list(upper)] = 0.7 * asleep[list(lower)] + 0.3 * asleep[list(upper)]
+        asleep[list(upper)] = 0.8 * asleep[list(lower)] + 0.2 * asleep[list(upper)]
     assert eyes_are_shut(asleep)
     source = portrait.copy()
     Eyes(source, asleep, (0, 0), 1).update(closed=1.0, look=(0.1, 0.0))
     np.testing.assert_array_equal(source, portrait)
+    narrow = rig.points.copy()  # not shut: they blink
+    for upper, lower, _, _ in EYES:
+        narrow[list(upper)] = 0.65 * narrow[list(lower)] + 0.35 * narrow[list(upper)]
+    Eyes(source, narrow, (0, 0), 1).update(closed=1.0, look=(0.0, 0.0))
+    assert np.abs(source.astype(float) - portrait).max() > 60
     wink = rig.points.copy()
     wink[list(EYES[0][0])] = asleep[list(EYES[0][0])]
     assert not eyes_are_shut(wink)

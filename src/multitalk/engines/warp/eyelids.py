@@ -1,6 +1,5 @@
 """One eyelid: where it is around an eye, and how it is painted as it closes."""
 
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import cv2
@@ -9,17 +8,19 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.engines.warp.colour import LUMA
+from multitalk.engines.warp.lashes import Lashes
+from multitalk.engines.warp.lid_geometry import LidGeometry
 from multitalk.engines.warp.masks import span_of
-from multitalk.engines.warp.smoothing import gaussian_blur, interpolate_monotone, smoothstep
+from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 
 LID_LEVELS = 8  # distinct stages of a blink
 DARKEST_SKIN = 20.0  # of 255: below it nothing can be distinguished
 
 # Lengths from here on are in eye widths, and set by eye, unless another unit or source is given.
-LASH_HEIGHT = 0.055  # lash line above the landmarks of an open eye
-LASH_OF_SHUT, LASH_FULL_GAP = 0.45, 0.12  # share of it at no gap; gap from which all of it
-BROW_ROOM, LID_ROOM = 0.80, (0.22, 0.60)  # share of the way to the brow; limits
-SIDE_FADE, SHUT_ASIDE = (0.0, 0.26), 0.10  # beyond the corners; by so much more, when shut
+SIDE_FADE, SHUT_OUTSIDE = (
+    (-0.02, 0.16),
+    0.09,
+)  # beyond the corners; by so much more at the outer, when shut
 
 # The skin's colour: where it is sampled (a share of the way from brow to lashes; above the lash
 # line, below the eye, beside its corners), how sure it is to be skin, and how it spreads.
@@ -46,103 +47,21 @@ STRIP_FADE = (0.0, 0.12)  # below the lower lid's landmarks
 # Painting a lid: what it covers above the lash line of the open eye, at first and by closing (an
 # unfolding crease is softer), and where that ends; edges.
 LID_STARTS, LID_FADES_IN = 0.30, (0.25, 0.65)  # share of the way from brow to lashes
-FROM_ABOVE, COVERED_FROM = (0.06, 0.24), (0.02, 0.06)  # when open, and more when shut
+FROM_ABOVE, COVERED_FROM = (0.06, 0.32), (0.02, 0.11)  # when open, and more when half shut
 EDGE_SOFTNESS, OPEN_GAP = 0.03, 0.08  # of a lid's edge; gap from which an eye counts as open
-MEETS_AT = 0.82  # share of the way down, where the lids meet: in a line that is bowed down
+# Where the lids meet, on filmed blinks: a line from the inner corner down to this share of the
+# lower lid's depth, lowest so far out (of the half width); at the outer corner up by a share of it.
+MEETS_AT, MEETS_LOWEST, MEETS_OUTER = 0.90, 0.25, 0.50
 LOWER_RISES, LOWER_ENDS = (0.4, 1.0), (0.05, 0.15)  # to meet it, by closing; below landmarks
 LID_SHADE, LID_SHADED = 0.07, (0.45, 1.1)  # towards the lashes; shares of the lid
 ROUNDNESS, ROUND_AT, ROUND_SPREAD = 0.06, 0.50, 0.38  # gain in the middle of a shut lid; shares
 TINT_LIMITS = (0.5, 1.5)  # of shade on a channel: skin in shade is redder
 UNSEEN = 1 / 1024  # change of a colour's share that no pixel shows
 
-# The line of lashes: where its darkness is seen in an open eye (from the lid's landmarks), limits
-# of that, thickness above and below, at least and more of it by darkness, and where it ends (share
-# of the eye's half width).
-LASHES_SEEN, LASH_LIMITS = (-0.06, 0.015), (0.42, 0.68)
-LASH_ABOVE, LASH_BELOW, LASH_THICKNESS, LASH_ENDS = 0.030, 0.055, (0.3, 1.2), (0.66, 1.10)
-
 # A dark line across the lid of somebody with glasses is their rim: darkness as a share of the
 # cheek's brightness, quantile over the columns, thickness, margins.
 RIM, RIM_COLUMNS, RIM_THINNER_THAN = 0.45, 0.3, 0.30
 RIM_BLUR, RIM_ABOVE_LASHES, RIM_ASIDE = 0.5, 0.02, 0.42  # pixels; eye widths
-
-
-@dataclass(frozen=True)
-class LidGeometry:
-    """Where each pixel is around one eye, float32 [h, w], in pixels along and across the eye.
-
-    Attributes:
-        x: Along the eye from its centre.
-        y: Down from its centre.
-        lid: y of the upper lid.
-        floor: y of the lower lid.
-        gap: Between them, never negative.
-        edge: y of the line of lashes.
-        top: y where a lid's skin begins.
-        half: Half the eye's extent along x.
-        width: Of the eye, from corner to corner.
-    """
-
-    x: Array
-    y: Array
-    lid: Array
-    floor: Array
-    gap: Array
-    edge: Array
-    top: Array
-    half: float
-    width: float
-
-    @classmethod
-    def of(
-        cls,
-        lids: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
-        low: NDArray[np.int_],
-        high: NDArray[np.int_],
-    ) -> "LidGeometry":
-        """Of upper lid, lower lid and brow [N, 2] in the pixels low..high."""
-        upper, lower, brow = lids
-        width = float(np.linalg.norm(upper[0] - upper[-1]))
-        centre = (upper[0] + upper[-1]) / 2
-        along = (upper[-1] - upper[0]) / width
-        if along[0] < 0:
-            along = -along
-        down = np.array([-along[1], along[0]])
-
-        def local(points: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.stack([(points - centre) @ along, (points - centre) @ down], -1)
-
-        columns, rows = np.arange(low[0], high[0]), np.arange(low[1], high[1])
-        x, y = (
-            ((columns - centre[0]) * way[0] + ((rows - centre[1]) * way[1])[:, None]).astype(
-                np.float32
-            )
-            for way in (along, down)
-        )
-        lid_line, floor_line, brow_line = local(upper), local(lower), local(brow)
-        order = np.argsort(lid_line[:, 0])
-        xs = lid_line[order, 0]
-        lid, floor = (
-            interpolate_monotone(x, xs, line[order, 1]).astype(np.float32)
-            for line in (lid_line, floor_line)
-        )
-        gap = np.clip(floor - lid, 0, None)
-        lash = LASH_HEIGHT * width
-        edge = lid - lash * np.clip(LASH_OF_SHUT + gap / (LASH_FULL_GAP * width), 0, 1)
-        room = float(BROW_ROOM * (lid_line[:, 1].mean() - brow_line[:, 1].mean()))
-        top = edge - float(np.clip(room, LID_ROOM[0] * width, LID_ROOM[1] * width))
-        half = float((xs[-1] - xs[0]) / 2)
-        return cls(x, y, lid, floor, gap, edge, top, half, width)
-
-    @property
-    def above(self) -> Array:
-        """Share of the way from the top of the lid to the lash line, [h, w]."""
-        return (self.y - self.top) / np.maximum(self.edge - self.top, 1.0)
-
-    @property
-    def under(self) -> Array:
-        """Distance below the lower lid, eye widths, [h, w]."""
-        return (self.y - self.floor) / self.width
 
 
 class Lid:
@@ -160,7 +79,6 @@ class Lid:
         self._skin = self._skin_around() + self._grain
         colour = np.array(cv2.mean(self._skin)[: base.shape[2]], np.float32)
         self._tint = np.clip(2 - colour / max(float(colour[:3].mean()), 1.0), *TINT_LIMITS)
-        self._lashes = self._lash_darkness()
         self._stages = lru_cache(maxsize=LID_LEVELS + 1)(self._make_stage)
 
     @cached_property
@@ -283,6 +201,21 @@ class Lid:
         moved = cv2.warpAffine(fine, down, size, borderMode=cv2.BORDER_REFLECT)
         return np.clip(moved, -MAX_GRAIN, MAX_GRAIN).astype(np.float32)
 
+    @cached_property
+    def _lashes(self) -> Lashes:
+        return Lashes(self._base, self._skin - self._grain, self._place)
+
+    @cached_property
+    def _meeting_line(self) -> Array:
+        """The line of shut lids, y at each pixel, [h, w]."""
+        place = self._place
+        out = place.outward * place.x / place.half - MEETS_LOWEST
+        up = np.where(
+            out > 0, MEETS_OUTER * (out / (1 - MEETS_LOWEST)) ** 2, (out / (1 + MEETS_LOWEST)) ** 2
+        )
+        depth = MEETS_AT * float(np.where(place.gap > 0, place.floor, 0).max())
+        return np.maximum(depth * (1 - up), self._lashes.edge).astype(np.float32)
+
     def _make_stage(self, level: int) -> tuple[slice, slice, Array, Array]:
         """Rows and columns of the patch that a lid at one level changes, and how.
 
@@ -290,12 +223,12 @@ class Lid:
         """
         closed = level / LID_LEVELS
         place, y, width = self._place, self._place.y, self._width
-        meet = np.maximum(place.lid + MEETS_AT * place.gap, MEETS_AT * place.floor)
-        meet = np.minimum(meet, np.maximum(place.floor, place.lid))
-        shut = place.edge + closed * (meet - place.edge)
+        meet = self._meeting_line
+        shut = self._lashes.edge + closed * (meet - self._lashes.edge)
         soft = max(1.5, EDGE_SOFTNESS * width)
         is_open = np.clip(place.gap / (OPEN_GAP * width), 0, 1)
-        starts, covers = (float(np.dot(share, (1, closed))) for share in (FROM_ABOVE, COVERED_FROM))
+        half = min(2 * closed, 1)
+        starts, covers = (float(np.dot(share, (1, half))) for share in (FROM_ABOVE, COVERED_FROM))
         upper = smoothstep((y - place.edge) / width, -starts, -covers)
         upper *= smoothstep(place.above, *LID_FADES_IN)
         upper *= np.clip((shut - y) / soft + 0.5, 0, 1)
@@ -303,17 +236,16 @@ class Lid:
         rim = place.floor - rises * (place.floor - meet)
         lower = rises * np.clip((y - rim) / soft + 0.5, 0, 1)
         lower *= 1 - smoothstep(place.under, *LOWER_ENDS)
-        aside = (np.abs(place.x) - place.half) / width - rises * SHUT_ASIDE
+        aside = (np.abs(place.x) - place.half) / width
+        aside -= rises * SHUT_OUTSIDE * (place.x * place.outward > 0)
         fade = 1 - smoothstep(aside, *SIDE_FADE)
-        cover = np.minimum(upper + lower, 1) * fade
-        thick = np.where(y > shut, LASH_BELOW, LASH_ABOVE) * width
-        thick *= LASH_THICKNESS[0] + LASH_THICKNESS[1] * self._lashes
-        lashes = np.exp(-(((y - shut) / np.maximum(thick, 1.0)) ** 2)) * self._lashes
-        dark = 1 - min(2 * closed, 1) * lashes
+        cover = np.maximum(np.minimum(upper + lower, 1) * fade, self._lashes.cover)
+        lashes = self._lashes.carried(shut, closed)
         shade = closed * self._lid_shade(upper * fade, shut, is_open)
-        changes = np.maximum(cover, 1 - dark) > UNSEEN
+        changes = np.maximum(cover, lashes) > UNSEEN
         rows, columns = part = span_of(np.any(changes, axis=1)), span_of(np.any(changes, axis=0))
-        light = (1 - shade[part][..., None] * self._tint) * dark[part][..., None]
+        light = 1 - shade[part][..., None] * self._tint
+        light *= 1 - lashes[part][..., None] * self._lashes.tint
         cover = cover[part][..., None]
         added = self._skin[part] * cover * light
         return rows, columns, ((1 - cover) * light).astype(np.float32), added.astype(np.float32)
@@ -330,20 +262,6 @@ class Lid:
         across = (1 - (2 * place.x / self._width) ** 2).clip(0)
         middle = np.exp(-(((down - ROUND_AT) / ROUND_SPREAD) ** 2)) * across
         return cover * is_open * (LID_SHADE * smoothstep(down, *LID_SHADED) - ROUNDNESS * middle)
-
-    def _lash_darkness(self) -> NDArray[np.floating]:
-        """Loss of light in the line of lashes, 0..1, [h, w]: as dark as in the photograph."""
-        place, width = self._place, self._width
-        off = (place.y - place.lid) / width
-        seen = (off > LASHES_SEEN[0]) & (off < LASHES_SEEN[1])
-        seen &= np.abs(place.x) < LASH_ENDS[0] * place.half
-        part = span_of(np.any(seen, axis=1)), span_of(np.any(seen, axis=0))
-        luma, skin = (image[part][..., :3] @ LUMA for image in (self._base, self._skin))
-        shares = np.where(seen[part], luma / np.maximum(skin, 1.0), 1.0).min(0)
-        darkness = float(np.clip(1 - np.median(shares), *LASH_LIMITS)) if shares.size else 0.0
-        tapered = 1 - smoothstep(np.abs(place.x) / place.half, *LASH_ENDS)
-        is_open = np.clip(place.gap.max() / (OPEN_GAP * width), 0, 1)
-        return darkness * is_open * tapered
 
 
 def cheek_brightness(base: NDArray[np.uint8], place: LidGeometry) -> float:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.engines.warp.colour import LUMA
-from multitalk.engines.warp.eyelids import DARKEST_SKIN, LID_LEVELS, Lid, LidGeometry, has_rim
+from multitalk.engines.warp.eyelids import DARKEST_SKIN, LID_LEVELS, Lid, has_rim
+from multitalk.engines.warp.lid_geometry import LidGeometry
 from multitalk.engines.warp.look import Iris, Look
 from multitalk.engines.warp.smoothing import ramp, smoothstep
 from multitalk.face import mesh
@@ -29,7 +30,9 @@ IRISES = dict(zip(EYES, (mesh.RIGHT_IRIS, mesh.LEFT_IRIS), strict=True))
 # the other, or at this yaw, whatever the mesh reads.
 HIDDEN_EYE, HIDDEN_DEGREES = 0.35, 50.0
 REGION_ASIDE, REGION_UP, REGION_DOWN = 0.95, 1.0, 0.75  # eye widths around its centre: its patch
-SHUT = 0.15  # eye aspect ratio below which an eye is shut; half-closed eyes have some 0.2
+SHUT = (
+    0.10  # eye aspect ratio below which an eye is shut: filmed ones have 0.03 to 0.1, median 0.06
+)
 # Eyes that look down look up by so much, eye widths, and their lids go with them. They are known by
 # the iris's height above the line of the eye's corners (at the viewer 0.095, deviation 0.02 in 25
 # photographs) and by lids that are closer than usual (eye aspect ratio).

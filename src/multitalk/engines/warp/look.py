@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.engines.warp.colour import LUMA
-from multitalk.engines.warp.eyelids import LidGeometry
+from multitalk.engines.warp.lid_geometry import LidGeometry
 from multitalk.engines.warp.masks import span_of
 from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 

@@ -1,0 +1,167 @@
+"""Lashes and liner of an upper lid, read from the photograph and carried by the lid's edge.
+
+An open eye's lashes are seen above the edge of its lid. As it comes down they turn over, until
+they hang below the line of shut lids.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.array_types import Array
+from multitalk.engines.warp.colour import LUMA
+from multitalk.engines.warp.lid_geometry import LidGeometry
+from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
+
+# Lengths are in eye widths, and set by eye on filmed blinks, unless another unit is given.
+HEIGHT, ASIDE = 0.20, 0.32  # of what is read: above the edge, beyond the corners
+ENDS_ABOVE = (0.10, 0.19)  # where it fades, and beyond the outer and the inner corner
+ENDS_OUTSIDE, ENDS_INSIDE = (0.06, 0.28), (-0.10, 0.02)
+DARK, DARKEST = (0.08, 0.28), 0.84  # loss of light: from which it is a lash; most
+# The lid's edge, where it is darkest: searched above its landmarks, and smoothed along the lid.
+# There it is told from the iris by the white of the eye below: brightness, a share of the skin's.
+ROOTS, ROOTS_SPREAD, WHITE_BELOW, WHITE = 0.08, 0.08, 0.05, (0.35, 0.9)
+OUTER_SLOPE, BARE_ABOVE = 0.40, 0.08  # of the edge beyond the outer corner; skin is seen from here
+HAIR_WIDTH, ATTACHED = 0.05, 1.35  # lashes end where the darkness of so many does; slack
+# The line that any lid has: loss of light, thickness, and where it ends (of the half width).
+LINE, LINE_WIDTH, LINE_ENDS = 0.42, 0.022, (0.70, 1.04)
+# Hanging lashes lie together: blurred along and across the lid; those beyond the outer corner end.
+SHUT_BLUR, SHUT_ENDS = (0.04, 0.005), (-0.02, 0.18)
+OPEN_GAP = 0.08  # from which an eye counts as open
+# Height of the lashes as seen above and below the edge, open and shut, of the photographed.
+# Below it is longest in this place, from the eye's centre to the outer corner, and less around it.
+ABOVE, BELOW, LONGEST, LONG = (1.0, 0.35), (0.10, 0.95), 0.45, 0.75
+TINT_LIMITS = (0.85, 1.15)  # of their loss of light in each channel: they are brown, or black
+
+
+class Lashes:
+    """Loss of light by the lashes of one eye, along its lid and up from the lid's edge.
+
+    Attributes:
+        edge: y of the lid's edge in the photograph, float32 [h, w].
+        tint: Their loss of light in each channel, as a share of the mean one, [C].
+        cover: Where a lid that moves uncovers the skin under photographed lashes, 0..1, [h, w].
+    """
+
+    def __init__(self, base: NDArray[np.uint8], skin: Array, place: LidGeometry) -> None:
+        """Read the lashes.
+
+        Args:
+            base: Patch of the picture around the eye, uint8 [h, w, C].
+            skin: As it would be without them, float32 [h, w, C].
+            place: Where its pixels are.
+        """
+        self._place, self._width = place, place.width
+        self._start = -np.float32(place.half + ASIDE * self._width)
+        x = np.arange(self._start, -self._start + 1, dtype=np.float32)
+        above = np.arange(max(3, round(HEIGHT * self._width)), dtype=np.float32)[:, None]
+        outside = (np.abs(x) - place.half) / self._width
+        is_outer = x * place.outward > 0
+        photo, bare = self._strips(base, skin, x, above)
+        raised = self._raised(_light(photo, bare), x, base, skin)
+        raised -= OUTER_SLOPE * self._width * np.clip(outside, 0, None) * is_outer
+        photo, bare = self._strips(base, skin, x, above + raised)
+        loss = self._loss(_light(photo, bare))
+        attached = np.minimum(ATTACHED * self._attached(loss) / np.maximum(loss, 1e-3), 1)
+        ends = 1 - np.where(
+            is_outer, smoothstep(outside, *ENDS_OUTSIDE), smoothstep(outside, *ENDS_INSIDE)
+        )
+        share = smoothstep(loss, *DARK) * attached * ends
+        share = (share * (1 - smoothstep(above / self._width, *ENDS_ABOVE))).astype(np.float32)
+        self._seen = np.asarray(loss * share, np.float32)
+        self.tint = _tint(photo, bare, self._seen)
+        is_open = float(np.clip(place.gap.max() / (OPEN_GAP * self._width), 0, 1))
+        line = is_open * LINE * np.exp(-((above / max(LINE_WIDTH * self._width, 1.0)) ** 2))
+        line = (line * (1 - smoothstep(np.abs(x) / place.half, *LINE_ENDS))).astype(np.float32)
+        along, across = (max(share * self._width, 0.3) for share in SHUT_BLUR)
+        together = cv2.GaussianBlur(
+            self._seen, (0, 0), along, sigmaY=across, borderType=cv2.BORDER_REFLECT
+        )
+        together = together * (1 - smoothstep(outside, *SHUT_ENDS))
+        self._shut = np.maximum(together, line).astype(np.float32)
+        out = place.x * place.outward / place.half
+        self._long = np.exp(-(((out - LONGEST) / LONG) ** 2))
+        columns = np.clip(place.x - self._start, 0, len(x) - 1)
+        self.edge = (place.lid - np.interp(columns, np.arange(len(x)), raised)).astype(np.float32)
+        off = self.edge - place.y
+        self.cover = np.where(off >= 0, self._sampled(share, off), 0)
+
+    def carried(self, edge: Array, closed: float) -> Array:
+        """Loss of light by the lashes of a lid that has come down, 0..1, [h, w].
+
+        Args:
+            edge: y of the lid's edge, [h, w].
+            closed: Share of its way, 0..1.
+        """
+        above, below = (float(np.dot(shares, (1 - closed, closed))) for shares in (ABOVE, BELOW))
+        off = edge - self._place.y
+        off = np.where(off > 0, off / above, -off / np.maximum(below * self._long, 0.05))
+        strip = self._seen + np.float32(closed) * (self._shut - self._seen)
+        return self._sampled(strip, off)
+
+    def _strips(
+        self, base: NDArray[np.uint8], skin: Array, x: Array, above: Array
+    ) -> tuple[Array, Array]:
+        """Picture and skin at heights above the lid's landmarks [N, M or 1]: [N, M, C] each."""
+        place = self._place
+        (right, down), (x0, y0) = place.axes, place.centre
+        on_axis = [
+            (start + x * step)[None].astype(np.float32)
+            for start, step in zip((x0, y0), right, strict=True)
+        ]
+        lid = cv2.remap(
+            place.lid, on_axis[0], on_axis[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        columns, rows = (
+            (start + step * (lid - above)).astype(np.float32)
+            for start, step in zip(on_axis, down, strict=True)
+        )
+        photo, bare = (
+            cv2.remap(image, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            for image in (base, skin)
+        )
+        return photo.astype(np.float32), np.asarray(bare, np.float32)
+
+    def _raised(self, light: Array, x: Array, base: NDArray[np.uint8], skin: Array) -> Array:
+        """Height of the edge above the landmarks, where it is darkest, [columns]."""
+        roots = max(2, round(ROOTS * self._width))
+        below = np.full((1, 1), -WHITE_BELOW * self._width, np.float32)
+        white = _light(*self._strips(base, skin, x, below))
+        is_white = 0.02 + smoothstep(white, *WHITE)
+        dark = np.clip(1 - light[:roots], 0, 1) ** 4 * is_white * (np.abs(x) < self._place.half)
+        spread = ROOTS_SPREAD * self._width
+        height = np.arange(len(dark), dtype=np.float32)[:, None] * dark
+        sums, weights = (
+            gaussian_blur(np.repeat(one.sum(0)[None], 3, 0).astype(np.float32), spread)[1]
+            for one in (height, dark)
+        )
+        return np.asarray(sums / (weights + 1e-4), np.float32)
+
+    def _loss(self, light: Array) -> Array:
+        """Loss of light against the skin above the lashes, of brightness [rows, columns]."""
+        bare = light[round(BARE_ABOVE * self._width) :].max(0, keepdims=True)
+        bare = cv2.blur(bare, (max(1, round(HAIR_WIDTH * self._width)) | 1, 1))
+        return np.asarray(np.clip(1 - light / np.clip(bare, 0.1, 1), 0, DARKEST), np.float32)
+
+    def _attached(self, dark: Array) -> Array:
+        """Darkness that goes on down to the roots, [rows, columns]; a crease above does not."""
+        hair = max(1, round(HAIR_WIDTH * self._width)) | 1
+        return np.minimum.accumulate(cv2.blur(dark, (hair, 1)), axis=0)
+
+    def _sampled(self, strip: Array, above: NDArray[np.floating]) -> Array:
+        columns = (self._place.x - self._start).astype(np.float32)
+        rows = above.astype(np.float32)
+        return np.asarray(cv2.remap(strip, columns, rows, cv2.INTER_LINEAR), np.float32)
+
+
+def _light(photo: Array, bare: Array) -> Array:
+    """Brightness of a photograph as a share of the bare skin's, [N, M]."""
+    return np.asarray(photo[..., :3] @ LUMA / np.maximum(bare[..., :3] @ LUMA, 1.0), np.float32)
+
+
+def _tint(photo: Array, bare: Array, seen: Array) -> Array:
+    """Loss of light by lashes in each channel, as a share of the mean one, [C]."""
+    weight = seen[..., None] + 1e-6
+    dark, light = ((weight * one).sum((0, 1)) for one in (photo, bare))
+    loss = np.clip(1 - dark / np.maximum(light, 1e-3), 0.05, 1)
+    return np.clip(loss / max(float(loss[:3].mean()), 0.05), *TINT_LIMITS).astype(np.float32)
