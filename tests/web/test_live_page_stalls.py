@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from loopback_proxy import ProxyThread, proxied_in_thread
-from patience import PATIENCE_SECONDS
+from patience import PATIENCE_SECONDS, Attempts
 
 MS = 1000 * PATIENCE_SECONDS
 STALL_MS = 2000
@@ -58,8 +58,10 @@ def live_page(browser, served) -> Iterator[tuple[Page, ProxyThread]]:
         page.select_option("#size", "384")
         page.click("#start")
         expect(page.locator("#say")).to_be_enabled(timeout=MS)
-        yield page, proxy
-        page.close()
+        try:
+            yield page, proxy
+        finally:
+            page.close()
 
 
 def stall(page: Page, proxy: ProxyThread, way: str) -> None:
@@ -88,43 +90,61 @@ def out_of_step(painted: list[dict]) -> float:
 
 @pytest.mark.parametrize("way", ["up", "down"])
 def test_a_microphone_is_in_step_and_in_time_again_after_a_stall(browser, served, way):
-    with live_page(browser, served) as (page, proxy):
-        page.click("#open-microphone")
-        before = painted_in(page, 1000)
-        stall(page, proxy, way)
-        page.wait_for_timeout(1000)
-        after = painted_in(page, 1000)
-    assert median(after, "waited") <= median(before, "waited") + 0.3
-    assert out_of_step(after) <= 0.15
+    def run() -> tuple[list[dict], list[dict]]:
+        with live_page(browser, served) as (page, proxy):
+            page.click("#open-microphone")
+            before = painted_in(page, 1000)
+            stall(page, proxy, way)
+            page.wait_for_timeout(1000)
+            return before, painted_in(page, 1000)
+
+    @Attempts(run).judge
+    def _(painted: tuple[list[dict], list[dict]]) -> None:
+        before, after = painted
+        assert median(after, "waited") <= median(before, "waited") + 0.3
+        assert out_of_step(after) <= 0.15
 
 
 def test_a_text_is_in_step_after_a_stall_and_none_of_it_is_left_out(browser, served):
-    with live_page(browser, served) as (page, proxy):
-        page.fill(
-            "#say",
-            "One, two, three, four, five, six, seven, eight, nine, ten, eleven. Here it ends.",
-        )
-        page.keyboard.press("Enter")
-        painted_in(page, 0)
-        stall(page, proxy, "down")
-        after = painted_in(page, 500)
-        expect(page.locator("#state")).to_have_text("Ready.", timeout=MS)
-        sounds = page.evaluate("Object.values(noted.sound)")
-        stopped = page.evaluate("noted.stopped")
-    assert out_of_step(after) <= 0.15
-    assert stopped == 0
-    loud = [each for each in sounds if each["isLoud"]]  # pauses are shortened
+    def run() -> list[dict]:
+        with live_page(browser, served) as (page, proxy):
+            page.fill(
+                "#say",
+                "One, two, three, four, five, six, seven, eight, nine, ten, eleven. Here it ends.",
+            )
+            page.keyboard.press("Enter")
+            painted_in(page, 0)
+            stall(page, proxy, "down")
+            after = painted_in(page, 500)
+            expect(page.locator("#state")).to_have_text("Ready.", timeout=MS)
+            if page.evaluate("noted.stopped"):
+                pytest.fail("sound was left out")
+            assert_in_order(page.evaluate("Object.values(noted.sound)"))
+        return after
+
+    @Attempts(run).judge
+    def _(after: list[dict]) -> None:
+        assert out_of_step(after) <= 0.15
+
+
+def assert_in_order(sounds: list[dict]) -> None:
+    """What is loud is played once, and one after the other; pauses are shortened."""
+    loud = [each for each in sounds if each["isLoud"]]
     ends = [each["time"] + each["seconds"] for each in loud]
     assert len(loud) > 50
     assert all(after["time"] >= end - 1e-3 for end, after in zip(ends, loud[1:], strict=False))
 
 
 def test_a_connection_that_is_gone_is_opened_again_and_the_microphone_is_heard(browser, served):
-    with live_page(browser, served) as (page, proxy):
-        page.click("#open-microphone")
-        painted_in(page, 0)
-        proxy.do(lambda both: both.cut())
-        page.wait_for_function("() => document.getElementById('say').disabled", timeout=MS)
-        expect(page.locator("#say")).to_be_enabled(timeout=MS)
-        after = painted_in(page, 1000)
-    assert out_of_step(after) <= 0.15
+    def run() -> list[dict]:
+        with live_page(browser, served) as (page, proxy):
+            page.click("#open-microphone")
+            painted_in(page, 0)
+            proxy.do(lambda both: both.cut())
+            page.wait_for_function("() => document.getElementById('say').disabled", timeout=MS)
+            expect(page.locator("#say")).to_be_enabled(timeout=MS)
+            return painted_in(page, 1000)
+
+    @Attempts(run).judge
+    def _(after: list[dict]) -> None:
+        assert out_of_step(after) <= 0.15

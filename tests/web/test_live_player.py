@@ -45,6 +45,49 @@ PLAY = """async ([rate, level, hertz, seconds]) => {
 }"""
 
 
+# A decoder that gives pictures only when the test says so, and a clock that it sets.
+SLOW_DECODER = """async ([key, milliseconds, pictures]) => {
+  const { LivePlayer } = await import("/js/live_player.js");
+  const given = [];
+  let decoder = null;
+  window.VideoDecoder = class {
+    state = "configured";
+    constructor({ output }) {
+      decoder = this;
+      this.output = output;
+    }
+    configure() {}
+    close() { this.state = "closed"; }
+    decode({ timestamp }) { given.push(Math.round(timestamp / 40000)); }
+  };
+  let now = 0;
+  performance.now = () => now;
+  const player = new LivePlayer(document.createElement("canvas"));
+  let wanted = 0;
+  player.onKeyFrameNeeded = () => (wanted += 1);
+  await player.open();
+  const add = (number, flags) => {
+    const frame = new DataView(new ArrayBuffer(16 + 8));
+    frame.setUint8(1, flags);
+    frame.setUint32(4, number, true);
+    frame.setUint32(8, 16000, true);
+    frame.setUint32(12, 8, true);
+    player.add(frame.buffer);
+  };
+  const picture = (number) => decoder.output({ timestamp: 40000 * number, close() {} });
+  add(0, 1);
+  add(1, 0);
+  for (let number = 0; number < pictures; number++) picture(number);
+  now = milliseconds;
+  add(2, 0);
+  add(3, 0);
+  add(4, key);
+  add(5, 0);
+  player.close();
+  return [given, wanted];
+}"""
+
+
 @pytest.fixture(scope="module")
 def page(browser, served) -> Iterator[Page]:
     opened = browser.new_page()
@@ -62,3 +105,21 @@ def test_an_interruption_fades_the_sound_within_milliseconds_and_without_a_click
     assert max(steps) <= 1.3 * fastest  # a click would be up to 40 times that
     silent_from = max(place for place, value in enumerate(heard) if abs(value) > 1e-4) / RATE
     assert seconds <= silent_from <= seconds + 0.015
+
+
+@pytest.mark.parametrize(
+    ("key", "milliseconds", "pictures", "given", "wanted"),
+    [
+        (1, 499, 0, [0, 1, 2, 3, 4, 5], 0),
+        (1, 501, 2, [0, 1, 2, 3, 4, 5], 0),
+        (1, 501, 1, [0, 1, 4, 5], 1),
+        (0, 501, 0, [0, 1], 1),
+    ],
+)
+def test_a_decoder_that_falls_behind_goes_on_at_a_key_frame(
+    browser, served, key, milliseconds, pictures, given, wanted
+):
+    page = browser.new_page()
+    page.goto(f"{served.url}/live.html")
+    assert page.evaluate(SLOW_DECODER, [key, milliseconds, pictures]) == [given, wanted]
+    page.close()

@@ -8,6 +8,7 @@ const LEAD_SECONDS = 0.03;
 const FADE_SECONDS = 0.008; // in which sound that is interrupted ends: cut off, it would click
 const REFRESH_SECONDS = 1 / 60; // of a screen
 const MOST_PICTURES = 25; // that wait for their time; older ones are left out, as in a tab that is hidden
+const MOST_DECODING = 500; // milliseconds: a decoder that takes longer falls behind, and goes on at a key frame
 const QUIET = 300; // of 32768
 const HEAD_BYTES = 16;
 const KEY = 1;
@@ -27,7 +28,7 @@ export class LivePlayer {
     this.behind = 0; // milliseconds from arrival to sound
     this.timeline = new Timeline();
     this.pictures = []; // decoded, with the time at which they are shown
-    this.times = new Map(); // of frames that are being decoded, by their number
+    this.decoding = new Map(); // by their number: when frames were given to the decoder, when they are shown
     this.sources = new Set();
     this.timers = new Set();
     this.isSpeaking = false;
@@ -73,9 +74,10 @@ export class LivePlayer {
       if (this.#note(time, flags) && pcm.length) this.#play(pcm, rate, { time, speed });
       if (isSpeaking && !this.isMuted) shownAt = time + this.#soundLatency() - LEAD_SECONDS;
     }
+    if (length && this.#isDecoderBehind()) this.#restart();
     if (!length || (this.needsKeyFrame && !(flags & KEY))) return;
     this.needsKeyFrame = false;
-    this.times.set(number, shownAt);
+    this.decoding.set(number, { since: performance.now(), shownAt });
     this.decoder.decode(
       new EncodedVideoChunk({
         type: flags & KEY ? "key" : "delta",
@@ -125,7 +127,7 @@ export class LivePlayer {
       this.#openOutput();
     }
     for (const picture of this.pictures) picture.time = 0;
-    for (const number of this.times.keys()) this.times.set(number, 0);
+    for (const frame of this.decoding.values()) frame.shownAt = 0;
   }
 
   #soundLatency() {
@@ -176,11 +178,19 @@ export class LivePlayer {
     this.decoder = new VideoDecoder({ output: (picture) => this.#decoded(picture), error: () => this.#restart() });
     this.decoder.configure({ codec: "avc1.640028", optimizeForLatency: true });
     this.needsKeyFrame = true;
-    this.times.clear();
+    this.decoding.clear();
   }
 
+  /** Whether this device decodes more slowly than frames come: pictures would be ever later than their sound. */
+  #isDecoderBehind() {
+    const [oldest] = this.decoding.values();
+    return oldest !== undefined && performance.now() - oldest.since > MOST_DECODING;
+  }
+
+  /** Leave out what is being decoded, and go on at a key frame. */
   #restart() {
     if (this.isClosed) return;
+    if (this.decoder.state !== "closed") this.decoder.close();
     this.#openDecoder();
     this.onKeyFrameNeeded();
   }
@@ -188,8 +198,8 @@ export class LivePlayer {
   #decoded(picture) {
     if (this.isClosed) return picture.close();
     const number = Math.round(picture.timestamp / FRAME_SECONDS / 1e6);
-    this.pictures.push({ picture, time: this.times.get(number) ?? 0 });
-    this.times.delete(number);
+    this.pictures.push({ picture, time: this.decoding.get(number)?.shownAt ?? 0 });
+    this.decoding.delete(number);
     if (this.pictures.length > MOST_PICTURES) this.pictures.shift().picture.close();
   }
 
