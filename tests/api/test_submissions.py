@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from running import running
 
+from multitalk.errors import QueueUnavailable
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import Outcome, OutcomeUnknown
 
@@ -36,6 +37,27 @@ def test_a_job_that_may_be_in_the_queue_keeps_its_files_and_its_webhook(
         (job,) = served.do(queue.jobs())
         assert served.do(queue.media.job_bytes(job.id)) > 0
         assert database.pending_webhook(job.id) is not None
+
+
+def test_what_became_of_a_job_is_told_though_its_files_cannot_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse_removal(job_id: str) -> None:
+        raise QueueUnavailable("queue_failed", reason="silent")
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise QueueUnavailable("queue_full")
+
+    with running(tmp_path, works=False) as served, served.client() as client:
+        queue, body = served.services.queue, {"input": {"prompt": "x"}}
+        monkeypatch.setattr(queue.media, "remove_job", refuse_removal)
+        headers = {"Idempotency-Key": "k"}
+        first, again = [client.post(f"{TALK}/run", json=body, headers=headers) for _ in "12"]
+        assert (first.status_code, again.status_code) == (200, 200)
+        assert first.json()["id"] == again.json()["id"]
+        monkeypatch.setattr(queue, "submit_all", refuse)
+        refused = client.post(f"{TALK}/run", json=body)
+        assert "disk is full" in refused.json()["error"]
 
 
 def test_a_job_that_may_be_queued_again_keeps_its_webhook(

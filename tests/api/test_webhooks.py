@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from running import running, webhooks_of
 
+from multitalk.errors import QueueUnavailable
 from multitalk.serving.api.database import Database
 from multitalk.serving.api.housekeeping import WEBHOOKS_SECONDS
 from multitalk.serving.api.jobs.webhooks import (
@@ -160,6 +161,24 @@ def test_a_purged_job_is_not_waited_for(tmp_path):
         assert len(pending(server)) == 1
         clock.ahead += 61
         wait_until_settled(server)
+
+
+def test_a_purged_job_s_end_is_not_posted_while_it_is_being_deleted(tmp_path, monkeypatch):
+    async def die(job_id):
+        raise QueueUnavailable("queue_failed", reason="killed")
+
+    receiver, clock = Receiver(), SetClock()
+    with running(tmp_path, works=False, keeps_house=False) as server:
+        send(server)
+        queue = server.services.queue
+        monkeypatch.setattr(queue.media, "remove_job", die)
+        with pytest.raises(QueueUnavailable):
+            server.do(queue.purge())
+        assert len(server.do(queue.ended_jobs())) == 1
+        webhooks = webhooks_of(server.services, Metrics(), receiver, clock)
+        server.do(webhooks.deliver_due())
+        wait_until_settled(server)
+        assert receiver.posts == []
 
 
 class Silent:

@@ -301,6 +301,13 @@ async def test_jobs_sent_together_are_kept_all_or_none(opened: Opener) -> None:
     ]
 
 
+async def test_jobs_sent_together_are_listed_and_claimed_in_their_order(opened: Opener) -> None:
+    queue = await opened()
+    sent = [job.id for job in await queue.submit_all([a_job() for _ in range(8)])]
+    assert [job.id for job in await queue.jobs()] == sent[::-1]
+    assert [(await claimed(queue)).job.id for _ in sent] == sent
+
+
 async def test_a_batch_that_is_sent_twice_is_one(opened: Opener) -> None:
     queue, other = await opened(), await opened()
     batch = [a_job(owner="me", idempotency_key=f"k[{number}]") for number in range(5)]
@@ -661,6 +668,59 @@ async def test_a_job_that_ended_is_deleted_on_request(opened: Opener) -> None:
     with pytest.raises(NotFound):
         await queue.forget(job.id)
     assert [one.id for one in await queue.jobs()] == [kept.id]
+
+
+@pytest.mark.parametrize("end", ["purged", "deleted", "forgotten after its time"])
+async def test_a_job_whose_files_could_not_be_deleted_is_deleted_by_the_next_sweep(
+    opened: Opener, clock: QueueClock, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    queue, other = await opened(), await opened()
+    job = await queue.submit(a_job(idempotency_key="k"))
+    await queue.media.put(b"portrait", job_id=job.id, suffix=".jpg")
+    if end != "purged":
+        await queue.cancel(job.id)
+    clock.ahead += job.retention_seconds + 1 if end == "forgotten after its time" else 0
+
+    async def die(job_id: str) -> None:
+        raise QueueUnavailable("queue_failed", reason="killed")
+
+    monkeypatch.setattr(queue.media, "remove_job", die)
+    actions = {"purged": queue.purge, "deleted": lambda: queue.forget(job.id)}
+    with pytest.raises(QueueUnavailable):
+        await actions.get(end, queue.sweep)()
+    assert await nothing_to_claim(other)
+    await counted(other, in_queue=0)
+    await other.sweep()
+    assert await other.media.job_bytes(job.id) == 0
+    assert await forgotten(queue, job.id)
+
+
+async def test_files_whose_job_never_came_are_deleted_after_a_day(
+    opened: Opener, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = await opened()
+    job = await queue.submit(a_job())
+    for job_id in (job.id, "never-came"):
+        await queue.media.put(b"portrait", job_id=job_id, suffix=".jpg")
+    await queue.sweep()
+    assert await queue.media.job_bytes("never-came") > 0
+    store = "sqlite" if url.startswith("sqlite") else "jetstream"
+    monkeypatch.setattr(f"multitalk.serving.queue.{store}.ORPHAN_SECONDS", -60.0)
+    other = await opened()
+    await other.sweep()
+    assert await queue.media.job_bytes("never-came") == 0
+    assert await queue.media.job_bytes(job.id) > 0
+
+
+async def test_a_job_whose_time_is_over_is_not_sent_again(
+    opened: Opener, clock: QueueClock
+) -> None:
+    queue = await opened()
+    job = await queue.submit(a_job(retention_seconds=100))
+    await queue.finish(await claimed(queue), BROKEN)
+    clock.ahead += 101
+    with pytest.raises(NotFound):  # its files may be gone
+        await queue.retry(job.id)
 
 
 async def test_a_job_knows_how_many_are_done_before_it(opened: Opener, clock: QueueClock) -> None:

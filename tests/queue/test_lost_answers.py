@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from nats_server import NatsServer
 
-from multitalk.errors import NotFound, QueueUnavailable
+from multitalk.errors import QueueUnavailable
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import (
     JobQueue,
@@ -38,6 +39,7 @@ class SilentProxy:
         self._subject: bytes | None = None
         self._for_good = False
         self._silent = False
+        self._cuts = False
         self._kept: list[tuple[asyncio.StreamWriter, bytes]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -54,13 +56,21 @@ class SilentProxy:
 
     def lose_answer(self, job_id: str, *, for_good: bool = False) -> None:
         """Keep back what follows the next change of a job, until the next message or for good."""
-        self._subject = f"PUB $KV.multitalk-state.{job_id} ".encode()
+        self._lose(job_id, "state", for_good=for_good)
+
+    def cut_after_submission(self, job_id: str) -> None:
+        """Pass nothing on, in either direction, once a job's submission is stored."""
+        self._lose(job_id, "submissions", for_good=True)
+        self._cuts = True
+
+    def _lose(self, job_id: str, bucket: str, *, for_good: bool) -> None:
+        self._subject = f"PUB $KV.multitalk-{bucket}.{job_id} ".encode()
         self._for_good = for_good
         self.passed.clear()
 
     def answer(self) -> None:
         """Send all that was kept back."""
-        self._silent = False
+        self._silent = self._cuts = False
         for writer, data in self._kept:
             writer.write(data)
         self._kept.clear()
@@ -81,6 +91,8 @@ class SilentProxy:
 
     async def _to_server(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
         while data := await reader.read(2**16):
+            if self._silent and self._cuts:
+                continue
             if self._silent and b"PUB " in data and not self._for_good:
                 self.answer()
             if self._subject is not None and self._subject in data:
@@ -107,6 +119,7 @@ async def proxy(nats_server: NatsServer) -> AsyncIterator[SilentProxy]:
 async def queue(proxy: SilentProxy, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[JobQueue]:
     store = pytest.importorskip("multitalk.serving.queue.jetstream_store")
     monkeypatch.setattr(store, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr("multitalk.serving.queue.jetstream_keys.PATIENCE_SECONDS", 0.5)
     it = await open_queue(proxy.url)
     yield it
     await it.close()
@@ -118,6 +131,10 @@ async def other(nats_server: NatsServer) -> AsyncIterator[JobQueue]:
     it = await open_queue(nats_server.url)
     yield it
     await it.close()
+
+
+def with_key(key: str = "k") -> Submission:
+    return Submission(input={}, owner="me", idempotency_key=key, job_id=new_job_id())
 
 
 async def sent(queue: JobQueue) -> Job:
@@ -190,9 +207,7 @@ async def test_a_job_is_queued_again_once_though_that_is_not_answered(
 async def test_a_key_of_a_job_that_was_refused_is_free_again(
     queue: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second = (
-        Submission(input={}, owner="me", idempotency_key="k", job_id=new_job_id()) for _ in "12"
-    )
+    first, second = with_key(), with_key()
 
     async def refuse(*_: object) -> None:
         raise QueueUnavailable("queue_full")
@@ -222,21 +237,85 @@ async def test_a_key_that_another_submission_uses_stays_though_the_first_one_is_
     assert [(await queue.submit(mine)).id] == [job.id for job in sent]
 
 
-async def test_files_whose_deletion_failed_are_deleted_by_the_next_sweep(
-    queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+async def test_a_key_whose_job_was_never_stored_is_the_next_submission_s(
+    proxy: SilentProxy, queue: JobQueue, other: JobQueue
 ) -> None:
-    job = await sent(queue)
-    await queue.media.put(b"video", job_id=job.id, suffix=".mp4")
-    await queue.cancel(job.id)
-
-    async def refuse(job_id: str) -> None:
-        raise QueueUnavailable("queue_failed", reason="busy")
-
-    monkeypatch.setattr(queue.media, "remove_job", refuse)
+    first, second = with_key(), with_key()
+    proxy.cut_after_submission(str(first.job_id))
     with pytest.raises(QueueUnavailable):
-        await queue.forget(job.id)
-    monkeypatch.undo()
-    await queue.sweep()
-    assert await queue.media.job_bytes(job.id) == 0
-    with pytest.raises(NotFound):
-        await queue.get(job.id)
+        await queue.submit(first)
+    proxy.answer()
+    assert (await queue.submit(second)).id == second.job_id
+    lease = await other.claim("worker", wait=5)
+    assert lease is not None
+    assert lease.submission == second  # its files are stored under its own id
+    assert (await other.submit(first)).id == second.job_id
+
+
+async def test_a_batch_of_which_the_last_job_was_never_stored_is_replaced_by_the_next_one(
+    proxy: SilentProxy, queue: JobQueue, other: JobQueue
+) -> None:
+    first, second = [with_key("a"), with_key("b")], [with_key("a"), with_key("b")]
+    proxy.cut_after_submission(str(first[1].job_id))
+    with pytest.raises(QueueUnavailable):
+        await queue.submit_all(first)
+    proxy.answer()
+    jobs = await queue.submit_all(second)
+    assert [job.id for job in jobs] == [one.job_id for one in second]
+    leases = [await other.claim("worker", wait=5) for _ in second]
+    assert [lease.submission for lease in leases if lease] == second
+    assert await other.claim("worker", wait=0.2) is None
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_a_submission_that_another_one_has_overtaken_stores_nothing(
+    queue: JobQueue, other: JobQueue, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    slow, fast = [[with_key(str(key)) for key in range(number)] for _ in "12"]
+    store, held, passed = queue._entries.store_submission, asyncio.Event(), asyncio.Event()
+
+    async def store_later(job_id: str, submission: Submission) -> None:
+        if submission is slow[-1]:
+            held.set()
+            await passed.wait()
+        await store(job_id, submission)
+
+    monkeypatch.setattr(queue._entries, "store_submission", store_later)
+    sending = asyncio.create_task(queue.submit_all(slow))
+    await held.wait()
+    assert [job.id for job in await other.submit_all(fast)] == [one.job_id for one in fast]
+    passed.set()
+    with pytest.raises(QueueUnavailable):
+        await sending
+    assert {job.id for job in await queue.jobs()} == {one.job_id for one in fast}
+    assert [job.id for job in await queue.submit_all(slow)] == [one.job_id for one in fast]
+
+
+async def test_what_was_stored_for_a_job_that_never_followed_is_deleted(
+    proxy: SilentProxy, queue: JobQueue, other: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, kept = with_key("lost"), with_key("kept")
+    await queue.submit(kept)
+    proxy.cut_after_submission(str(lost.job_id))
+    with pytest.raises(QueueUnavailable):
+        await queue.submit(lost)
+    proxy.answer()
+    monkeypatch.setattr("multitalk.serving.queue.jetstream.ORPHAN_SECONDS", -60.0)
+    await other.sweep()
+    store, later = other._store, datetime.now(timezone.utc) + timedelta(hours=1)
+    submissions = await store.entries(store.submissions, later)
+    assert [entry.key for entry in submissions] == [kept.job_id]
+    assert [entry.value for entry in await store.entries(store.keys, later)] == [
+        str(kept.job_id).encode()
+    ]
+
+
+async def test_a_key_that_was_taken_again_outlives_the_deletion_of_its_earlier_job(
+    queue: JobQueue, other: JobQueue
+) -> None:
+    earlier, later = with_key(), with_key()
+    job = await queue.submit(earlier)
+    await queue.purge()
+    await other.submit(later)
+    await queue._keys.release_of(job)  # as a process does that was slow to delete the job
+    assert (await queue.submit(with_key())).id == later.job_id

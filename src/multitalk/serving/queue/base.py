@@ -46,6 +46,8 @@ from multitalk.serving.queue.records import (
 )
 from multitalk.serving.queue.transitions import QueueConfig
 
+ORPHAN_SECONDS = 86_400.0  # how long data without a job are kept: uploads precede their job
+ORPHANS_EVERY_SECONDS = 3_600.0
 CLAIM_SECONDS = 0.5  # longest wait of one attempt to claim, which is never interrupted
 
 logger = logging.getLogger(__name__)
@@ -152,6 +154,7 @@ class JobQueue(ABC):
 
         Raises:
             Conflict: It is neither FAILED nor TIMED_OUT.
+            NotFound: Its retention is over.
             TooManyRequests: The owner has `max_waiting` jobs IN_QUEUE.
         """
 

@@ -12,26 +12,30 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from nats.js.errors import APIError, KeyNotFoundError, KeyWrongLastSequenceError
 from typing_extensions import override
 
-from multitalk.errors import Conflict, NotFound, QueueUnavailable
+from multitalk.errors import NotFound, QueueUnavailable
 from multitalk.schema import JobStatus
-from multitalk.serving.queue import transitions
+from multitalk.serving.queue import jetstream_keys, transitions
 from multitalk.serving.queue.base import (
+    ORPHAN_SECONDS,
+    ORPHANS_EVERY_SECONDS,
     JobQueue,
     OutcomeUnknown,
     Transition,
     sum_counts,
     unknown_job,
 )
+from multitalk.serving.queue.jetstream_cache import JobCache
 from multitalk.serving.queue.jetstream_entries import JobEntries
+from multitalk.serving.queue.jetstream_keys import IdempotencyKeys
 from multitalk.serving.queue.jetstream_store import (
     WRONG_SEQUENCE,
     JetStreamMedia,
-    JobCache,
     Store,
     connect,
     translate_errors,
@@ -39,6 +43,7 @@ from multitalk.serving.queue.jetstream_store import (
 from multitalk.serving.queue.records import Counts, FragmentRecord, Job, Submission, WorkerRecord
 from multitalk.serving.queue.transitions import QueueConfig
 
+BATCH_STEP_SECONDS = 1e-6  # between the times of a batch's jobs, which give them their order
 INCOMPLETE_SECONDS = 60.0  # age of a job whose batch is still incomplete, to be deleted
 PURGE_SECONDS = 600.0  # how often delete markers are removed
 
@@ -53,9 +58,10 @@ class JetStreamQueue(JobQueue):
         self.media = JetStreamMedia(store)
         self._store = store
         self._entries = JobEntries(store, self.media)
+        self._keys = IdempotencyKeys(store, self._entries)
         self._cache = JobCache(store.state, store.reconnected)
         self._arriving: Counter[str] = Counter()  # by owner: jobs being stored
-        self._purge_at = time.monotonic()
+        self._purge_at = self._orphans_at = time.monotonic()
 
     @classmethod
     async def open(cls, url: str, config: QueueConfig | None = None) -> "JetStreamQueue":
@@ -83,9 +89,7 @@ class JetStreamQueue(JobQueue):
         # what each job needs, then the job
         owner, number = submissions[0].owner, len(submissions)
         with translate_errors():
-            existing = [
-                await self._entries.find_submitted(submission) for submission in submissions
-            ]
+            existing = [await self._keys.find(submission) for submission in submissions]
         new = existing.count(None)
         transitions.check_waiting_limit(
             self._waiting_count(owner) + self._arriving[owner], new, max_waiting
@@ -99,25 +103,27 @@ class JetStreamQueue(JobQueue):
     async def _store_all(
         self, submissions: Sequence[Submission], existing: list[Job | None]
     ) -> list[Job]:
-        now = self.config.clock()
-        new = [number for number, job in enumerate(existing) if job is None]
+        now, patient = self.config.clock(), time.monotonic() + jetstream_keys.PATIENCE_SECONDS
         stored: list[tuple[Job, int]] = []
         reserved: dict[str, int] = {}
-        reserve = self._entries.with_reserved_id
+        jobs, new = [], []
         try:
-            with translate_errors():
-                jobs = [
-                    job or await reserve(transitions.accept(submission, now), reserved)
-                    for job, submission in zip(existing, submissions, strict=True)
-                ]
+            for number, submission in enumerate(submissions):
+                if (job := existing[number]) is None:
+                    accepted = transitions.accept(submission, now + number * BATCH_STEP_SECONDS)
+                    with translate_errors():
+                        job = await self._keys.reserve(
+                            accepted, submission, reserved, until=patient
+                        )
+                    new += [number] if job is accepted else []
+                jobs.append(job)
             for number in new:
                 last = jobs[new[-1]].id
                 job = jobs[number].model_copy(
                     update={"batch": None if jobs[number].id == last else last}
                 )
-                jobs[number], revision = await self._store_job(job, submissions[number])
-                if revision is not None:
-                    stored.append((jobs[number], revision))
+                stored.append(await self._store_job(job, submissions[number]))
+                jobs[number] = stored[-1][0]
         except OutcomeUnknown:  # the batch may be complete; `sweep` deletes it if it is not
             raise
         except BaseException:
@@ -133,24 +139,19 @@ class JetStreamQueue(JobQueue):
         with suppress(QueueUnavailable), translate_errors():  # else `sweep` deletes the jobs
             for job, revision in stored:
                 await self._delete(job, revision)
-            for key, revision in reserved.items():
-                try:
-                    await self._store.keys.delete(key, last=revision)
-                except APIError as error:
-                    if error.err_code != WRONG_SEQUENCE:  # else another submission uses it
-                        raise
+            for name, revision in reserved.items():
+                await self._keys.release(name, revision)
 
-    async def _store_job(self, job: Job, submission: Submission) -> tuple[Job, int | None]:
-        """Store a job; it and its revision, or the one that another process stored and None."""
+    async def _store_job(self, job: Job, submission: Submission) -> tuple[Job, int]:
+        """Store a job; it and its revision."""
         with translate_errors():
-            await self._entries.store_submission(job, submission)
+            await self._entries.store_submission(job.id, submission)
             try:
                 job, revision = await self._entries.write(job)
             except KeyWrongLastSequenceError as error:
-                existing = await self._entries.find(job.id)
-                if job.idempotency_key is None or existing is None:
-                    raise Conflict("job_key_reused") from error
-                return transitions.check_same_request(existing, submission), None
+                raise QueueUnavailable(
+                    "queue_failed", reason="this took too long, and was sent again meanwhile"
+                ) from error
         self._cache.store(job, revision)
         return job, revision
 
@@ -304,10 +305,21 @@ class JetStreamQueue(JobQueue):
                     await self._change(
                         job.id, lambda job: transitions.expire(job, now, self.config) or job
                     )
+        await self._delete_orphans()
         if time.monotonic() >= self._purge_at:
             self._purge_at = time.monotonic() + PURGE_SECONDS
             with translate_errors():
                 await self._store.state.purge_deletes(olderthan=round(PURGE_SECONDS))
+
+    async def _delete_orphans(self) -> None:
+        """Delete data without a job: its submission failed half-way, or its client died."""
+        if time.monotonic() < self._orphans_at:
+            return
+        self._orphans_at = time.monotonic() + ORPHANS_EVERY_SECONDS
+        before = datetime.now(timezone.utc) - timedelta(seconds=ORPHAN_SECONDS)
+        with translate_errors():
+            await self._entries.delete_orphans(before)
+            await self._keys.release_orphans(before)
 
     async def _resolve_batch(self, job: Job, revision: int, now: float) -> None:
         """Complete or delete a job of a batch whose client died."""
@@ -382,19 +394,24 @@ class JetStreamQueue(JobQueue):
     async def _delete(self, job: Job, revision: int) -> bool:
         """Delete a job and all its data, unless it has changed; whether it was deleted.
 
-        An ended job goes after its data, so that `sweep` deletes again what a failure left.
+        The job is ended first and goes last, so that `sweep` deletes what a failure leaves.
         """
-        if job.is_final:
-            await self._entries.delete_data(job)
+        if not job.is_final:
+            purged = transitions.purge(job, self.config.clock())
+            try:
+                job, revision = await self._entries.write(purged, last=revision)
+            except KeyWrongLastSequenceError:
+                return False
+            self._cache.store(job, revision)
+        await self._entries.delete_data(job.id)
+        await self._keys.release_of(job)
         try:
             await self._store.state.delete(job.id, last=revision)
         except APIError as error:
-            if error.err_code != WRONG_SEQUENCE:
+            if error.err_code not in WRONG_SEQUENCE:
                 raise
             return False
         self._cache.drop(job.id)
-        if not job.is_final:
-            await self._entries.delete_data(job)
         return True
 
 

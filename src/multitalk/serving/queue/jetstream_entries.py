@@ -1,21 +1,28 @@
-"""Jobs on a NATS server: their entries, submissions and idempotency keys.
+"""Jobs on a NATS server: their entries and what belongs to them.
 
 Errors of the NATS client pass through: callers translate them
 (`jetstream_store.translate_errors`).
 """
 
 import asyncio
-import hashlib
 from contextlib import suppress
+from datetime import datetime
 
-from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
+from nats.js.api import Header
+from nats.js.errors import APIError, KeyNotFoundError, KeyWrongLastSequenceError
+from nats.js.kv import KV_DEL, KV_OP, KeyValue
 
 from multitalk.errors import Conflict, QueueUnavailable
-from multitalk.serving.queue import transitions
 from multitalk.serving.queue.base import OutcomeUnknown, unknown_job
-from multitalk.serving.queue.jetstream_store import JetStreamMedia, Store, translate_errors
+from multitalk.serving.queue.jetstream_store import (
+    WRONG_SEQUENCE,
+    JetStreamMedia,
+    Store,
+    translate_errors,
+)
 from multitalk.serving.queue.records import Job, Submission
 
+FENCE = b"fenced"  # content of a delete marker
 INLINE_BYTES = 256 * 2**10  # a larger submission is an object
 
 
@@ -27,43 +34,13 @@ class JobEntries:
 
     async def find(self, job_id: str) -> Job | None:
         """A job by its id; None if there is none."""
-        try:
-            entry = await self._store.state.get(job_id)
-        except KeyNotFoundError:
-            return None
-        return Job.from_json(entry.value or b"")
+        entry = await self._entry(job_id)
+        return Job.from_json(entry.value or b"") if entry is not None else None
 
-    async def find_submitted(self, submission: Submission) -> Job | None:
-        """The job with the submission's idempotency key."""
-        if submission.idempotency_key is None:
-            return None
-        try:
-            entry = await self._store.keys.get(_key(submission))
-        except KeyNotFoundError:
-            return None
-        job = await self.find((entry.value or b"").decode())
-        return job and transitions.check_same_request(job, submission)
-
-    async def with_reserved_id(self, job: Job, reserved: dict[str, int]) -> Job:
-        """A new job with the id that is stored for its idempotency key.
-
-        Args:
-            job: With an id of its own.
-            reserved: Gets the key's revision where the job's own id was stored.
-        """
-        if job.idempotency_key is None:
-            return job
-        key, keys = _key(job), self._store.keys
-        while True:
-            with suppress(KeyWrongLastSequenceError):
-                reserved[key] = await keys.create(key, job.id.encode())
-                return job
-            with suppress(KeyWrongLastSequenceError, KeyNotFoundError):  # both: look again
-                entry = await keys.get(key)
-                stored = entry.value or b""
-                # Its new revision keeps whoever reserved it from deleting it.
-                await keys.update(key, stored, last=entry.revision)
-                return job.model_copy(update={"id": stored.decode()})
+    async def _entry(self, job_id: str) -> KeyValue.Entry | None:
+        with suppress(KeyNotFoundError):
+            return await self._store.state.get(job_id)
+        return None
 
     async def write(self, job: Job, *, last: int | None = None) -> tuple[Job, int]:
         """Store a job over its last revision (None: create it); the stored job and its revision.
@@ -82,9 +59,11 @@ class JobEntries:
                 try:
                     return job, await self._write_once(job.id, content, last)
                 except KeyWrongLastSequenceError:
-                    entry = await self._store.state.get(job.id)
+                    entry = await self._entry(job.id)
         except QueueUnavailable as error:
             raise OutcomeUnknown("queue_silent") from error
+        if entry is None:  # deleted meanwhile, or fenced
+            raise KeyWrongLastSequenceError
         stored = Job.from_json(entry.value or b"")
         # A created job may have been claimed since.
         is_own = entry.value == content or (last is None and stored.created_at == job.created_at)
@@ -94,21 +73,59 @@ class JobEntries:
 
     async def _write_once(self, job_id: str, content: bytes, last: int | None) -> int:
         if last is None:
-            return await self._store.state.create(job_id, content)
+            with suppress(KeyWrongLastSequenceError):
+                return await self._store.state.update(job_id, content, last=0)
+            last = await self._free_revision(job_id)
         return await self._store.state.update(job_id, content, last=last)
 
-    async def store_submission(self, job: Job, submission: Submission) -> None:
-        """Store a submission, unless the same one is stored already.
+    async def _free_revision(self, job_id: str) -> int:
+        """The revision over which a new job can be stored: that of a delete marker; 0: none.
 
         Raises:
-            Conflict: Another one is stored.
+            KeyWrongLastSequenceError: The job is stored, or fenced.
         """
         try:
-            content = await self._encode_submission(job.id, submission)
-            await self._store.submissions.create(job.id, content)
+            await self._store.state.get(job_id)
+        except KeyNotFoundError as missing:
+            if missing.entry is None:
+                return 0
+            if missing.entry.value != FENCE:
+                return missing.entry.revision or 0
+        raise KeyWrongLastSequenceError
+
+    async def fence(self, job_id: str) -> bool:
+        """Make sure that a job which is not stored is never stored; False: it is stored.
+
+        The fence is a delete marker, which is removed some minutes later.
+        """
+        try:
+            await self._store.state.get(job_id)
+        except KeyNotFoundError as missing:
+            last = missing.entry.revision if missing.entry else 0
+        else:
+            return False
+        headers = {KV_OP: KV_DEL, Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(last)}
+        try:
+            await self._store.stream.publish(
+                f"$KV.multitalk-state.{job_id}", FENCE, headers=headers
+            )
+        except APIError as error:
+            if error.err_code not in WRONG_SEQUENCE:
+                raise
+            return False
+        return True
+
+    async def store_submission(self, job_id: str, submission: Submission) -> None:
+        """Store a submission, before its job.
+
+        Raises:
+            Conflict: The job's id has a submission.
+        """
+        try:
+            content = await self._encode_submission(job_id, submission)
+            await self._store.submissions.create(job_id, content)
         except KeyWrongLastSequenceError as error:
-            if (await self.submission(job.id)).fingerprint() != job.fingerprint:
-                raise Conflict("job_key_reused") from error
+            raise Conflict("job_key_reused") from error
 
     async def _encode_submission(self, job_id: str, submission: Submission) -> bytes:
         """A submission as JSON, or the name of the object that has it."""
@@ -132,16 +149,16 @@ class JobEntries:
             found = b"".join([chunk async for chunk in self._media.read(name)])
         return Submission.from_json(found)
 
-    async def delete_data(self, job: Job) -> None:
-        """Delete what belongs to a job: submission, fragments, idempotency key and files."""
-        await self._store.purge("submissions", job.id)
-        await self._store.purge("pieces", f"{job.id}.>")
-        if job.idempotency_key is not None:
-            await self._store.purge("keys", _key(job))
-        await self._media.remove_job(job.id)
+    async def delete_data(self, job_id: str) -> None:
+        """Delete what belongs to a job: submission, fragments and files."""
+        await self._store.purge("submissions", job_id)
+        await self._store.purge("pieces", f"{job_id}.>")
+        await self._media.remove_job(job_id)
 
-
-def _key(job: Job | Submission) -> str:
-    """A bucket's key for an idempotency key, which may be any text."""
-    text = f"{job.owner}\0{job.idempotency_key}"
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    async def delete_orphans(self, before: datetime) -> None:
+        """Delete data that are older than a moment and whose job is not stored."""
+        buckets = (self._store.submissions, self._store.fragments, self._store.files)
+        found = [await self._store.entries(bucket, before, names_only=True) for bucket in buckets]
+        for job_id in {entry.key.partition(".")[0] for entries in found for entry in entries}:
+            if await self.find(job_id) is None:
+                await self.delete_data(job_id)

@@ -12,12 +12,11 @@ A message has at most 1 MB by a server's default configuration; larger data are 
 """
 
 import asyncio
-import itertools
 import os
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from nats.aio.client import Client
@@ -25,16 +24,14 @@ from nats.errors import Error, NoServersError
 from nats.js import JetStreamContext
 from nats.js.api import StorageType
 from nats.js.errors import APIError, NotFoundError
-from nats.js.kv import KV_DEL, KV_PURGE, KeyValue
+from nats.js.kv import KeyValue
 from nats.js.object_store import ObjectStore
 from typing_extensions import override
 
 from multitalk.errors import InvalidRequest, NotFound, QueueUnavailable
 from multitalk.net.deadline import within
-from multitalk.net.retry import backoff, retry_async
-from multitalk.schema import JobStatus
+from multitalk.net.retry import retry_async
 from multitalk.serving.queue.media import MediaStore, check_name, new_name
-from multitalk.serving.queue.records import Job
 
 KEEP_SECONDS = 15 * 86_400.0  # time to live of all data; a job lasts 14 days at most
 REPLICAS = ("1", "3", "5")  # odd numbers have a majority
@@ -42,7 +39,7 @@ ANSWER_SECONDS = 5.0
 CONNECT_SECONDS = 10.0
 SETUP_SECONDS = 60.0  # for a busy server to make the buckets
 STORAGE_FULL = (10023, 10028, 10047, 10077)  # server/errors.json: resources, storage, bytes
-WRONG_SEQUENCE = 10071  # another client has written
+WRONG_SEQUENCE = (10071, 10164)  # another client has written
 
 
 @dataclass(frozen=True)
@@ -60,11 +57,37 @@ class Store:
     files: KeyValue
     media: ObjectStore
 
-    async def purge(self, bucket: str, subject: str) -> None:
-        """Delete a bucket's entries of a subject, `KEY` or `KEY.>`, with their history."""
+    async def purge(self, bucket: str, subject: str, *, before: int | None = None) -> None:
+        """Delete a bucket's entries of a subject, `KEY` or `KEY.>`, with their history.
+
+        Args:
+            bucket: Its name.
+            subject: Of the entries.
+            before: Only entries of an earlier revision.
+        """
         await self.stream.purge_stream(
-            f"KV_multitalk-{bucket}", subject=f"$KV.multitalk-{bucket}.{subject}"
+            f"KV_multitalk-{bucket}", subject=f"$KV.multitalk-{bucket}.{subject}", seq=before
         )
+
+    async def entries(
+        self, bucket: KeyValue, before: datetime, *, names_only: bool = False
+    ) -> list[KeyValue.Entry]:
+        """A bucket's entries that are older than a moment, by the server's clock."""
+
+        async def read() -> list[KeyValue.Entry]:
+            watcher = await bucket.watchall(ignore_deletes=True, meta_only=names_only)
+            found = []
+            try:
+                async for entry in watcher:
+                    if entry is None:  # all that is stored has come
+                        break
+                    if entry.created is None or entry.created < before:
+                        found.append(entry)
+            finally:
+                await watcher.stop()
+            return found
+
+        return await within(SETUP_SECONDS, read())
 
 
 async def connect(url: str, *, lease_seconds: float) -> Store:
@@ -287,151 +310,3 @@ class JetStreamMedia(MediaStore):
             except NotFoundError as error:
                 raise NotFound("upload_unknown") from error
         return info.size or 0, info.nuid
-
-
-class JobCache:
-    """Jobs by id. This process's writes show immediately, others' within milliseconds."""
-
-    def __init__(self, bucket: KeyValue, reconnected: asyncio.Event) -> None:
-        self._bucket = bucket
-        self._reconnected = reconnected
-        self._jobs: dict[str, tuple[int, Job]] = {}
-        self._waiting: dict[str, Job] = {}
-        self._ends: dict[int, str] = {}  # ids in the observed order of their end, by number
-        self._turns: dict[str, int] = {}  # by owner: number of the last claim
-        self._changed = asyncio.Event()
-        self._work = asyncio.Event()
-        self._numbers = itertools.count(1)
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Read all jobs, then follow changes."""
-        await self._read_all()
-        self._task = asyncio.create_task(self._follow())
-
-    async def close(self) -> None:
-        """Stop following changes."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
-            await self._watcher.stop()
-
-    def store(self, job: Job, revision: int) -> None:
-        """Store a job that was written, unless a newer revision is known."""
-        known = self._jobs.get(job.id)
-        if known is not None and known[0] >= revision:
-            return
-        self._jobs[job.id] = revision, job
-        self._turns[job.owner] = max(job.turn, self._turns.get(job.owner, 0))
-        if job.status is JobStatus.IN_QUEUE:
-            self._waiting[job.id] = job
-            self._work.set()
-            self._work = asyncio.Event()
-        else:
-            self._waiting.pop(job.id, None)
-        if job.is_final and not (known and known[1].is_final):
-            self._ends[next(self._numbers)] = job.id
-        self._notify()
-
-    def drop(self, job_id: str) -> None:
-        """Remove a job that was deleted."""
-        self._jobs.pop(job_id, None)
-        self._waiting.pop(job_id, None)
-        self._notify()
-
-    def jobs(self) -> list[tuple[int, Job]]:
-        """All jobs as (revision, job), unordered."""
-        return list(self._jobs.values())
-
-    def get(self, job_id: str) -> Job | None:
-        """A job, or None."""
-        known = self._jobs.get(job_id)
-        return known[1] if known else None
-
-    def waiting(self) -> list[Job]:
-        """Jobs that may be claimed, unordered."""
-        return [job for job in self._waiting.values() if self.is_complete(job)]
-
-    def is_complete(self, job: Job) -> bool:
-        """Whether a job's batch is stored completely."""
-        return job.batch is None or job.batch in self._jobs
-
-    def turn(self, owner: str) -> int:
-        """Number of an owner's last claim; 0: none known."""
-        return self._turns.get(owner, 0)
-
-    def next_turn(self) -> int:
-        """Number of the next claim."""
-        return max(self._turns.values(), default=0) + 1
-
-    def ended_jobs(self, *, after: int, limit: int) -> list[tuple[int, str]]:
-        """Ended jobs, as `JobQueue.ended_jobs`."""
-        deleted = [number for number, job_id in self._ends.items() if job_id not in self._jobs]
-        for number in deleted:
-            del self._ends[number]
-        found = ((number, job_id) for number, job_id in self._ends.items() if number > after)
-        return list(itertools.islice(found, limit))
-
-    async def wait_for_work(self, seconds: float) -> None:
-        """Wait until another job is IN_QUEUE, for at most some seconds."""
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._work.wait(), seconds)
-
-    async def wait(self, job_id: str, *, seen: int, timeout: float) -> None:
-        """Wait until a job's version is above `seen`, or it is deleted."""
-        ends = time.monotonic() + timeout
-        while (job := self.get(job_id)) is not None and job.version <= seen:
-            left = ends - time.monotonic()
-            if left <= 0:
-                return
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), left)
-
-    async def _read_all(self) -> None:
-        """Start a watch; its first entries are the current state of all jobs."""
-        known = set(self._jobs)
-        self._reconnected.clear()
-        self._watcher = await self._bucket.watchall()
-        async for entry in self._watcher:
-            if entry is None:
-                break
-            known.discard(entry.key)
-            self._apply(entry)
-        for job_id in known:  # deleted while there was no connection
-            self.drop(job_id)
-
-    async def _follow(self) -> None:
-        """Apply changes. After a reconnection read all: a watch resumes many seconds later."""
-        while True:
-            tasks = [
-                asyncio.ensure_future(self._apply_changes()),
-                asyncio.ensure_future(self._reconnected.wait()),
-            ]
-            try:
-                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in tasks:
-                    task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            with suppress(Error):
-                await self._watcher.stop()
-            await retry_async(
-                lambda: within(SETUP_SECONDS, self._read_all()),
-                on=(Error, OSError, asyncio.TimeoutError),
-                delays=backoff(0.1, ANSWER_SECONDS),
-            )
-
-    async def _apply_changes(self) -> None:
-        async for entry in self._watcher:
-            if entry is not None:
-                self._apply(entry)
-
-    def _apply(self, entry: KeyValue.Entry) -> None:
-        if entry.operation in (KV_DEL, KV_PURGE):
-            self.drop(entry.key)
-        elif entry.value:
-            self.store(Job.from_json(entry.value), entry.revision or 0)
-
-    def _notify(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()

@@ -5,6 +5,7 @@ Times are seconds since 1970 by the clock of the machine that wrote them; durati
 
 import hashlib
 import json
+import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar
@@ -27,6 +28,8 @@ MEDIA_OF_OUTPUT = ("video", "frame", "captions", "windows")  # fields of `Outcom
 
 WINDOWS_SUFFIX = ".npz"  # of the file of a talk's windows
 MAX_TITLE_CHARACTERS = 80
+
+IMMEDIATELY = sys.float_info.min  # seconds of retention; the smallest positive number
 
 JOB_ID = r"^[A-Za-z0-9-]{1,64}$"
 
@@ -172,6 +175,11 @@ class Job(Stored):
     def is_final(self) -> bool:
         """Whether only `retry` can change it."""
         return self.status in FINAL
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether it is being deleted before its time: it was purged, or deleted on request."""
+        return self.is_final and self.retention_seconds == IMMEDIATELY
 
     def delay_seconds(self, now: float) -> float:
         """Seconds in the queue so far: RunPod's `delayTime`."""

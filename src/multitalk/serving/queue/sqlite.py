@@ -17,7 +17,12 @@ from typing_extensions import override
 from multitalk.errors import NotFound, QueueUnavailable
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import transitions
-from multitalk.serving.queue.base import JobQueue, Transition
+from multitalk.serving.queue.base import (
+    ORPHAN_SECONDS,
+    ORPHANS_EVERY_SECONDS,
+    JobQueue,
+    Transition,
+)
 from multitalk.serving.queue.media import DirectoryMedia
 from multitalk.serving.queue.records import Counts, FragmentRecord, Job, Submission, WorkerRecord
 from multitalk.serving.queue.sqlite_connection import ChangeNotifier, SqliteConnection, is_full
@@ -39,8 +44,6 @@ from multitalk.serving.queue.sqlite_tables import (
 )
 from multitalk.serving.queue.transitions import QueueConfig
 
-ORPHAN_SECONDS = 86_400.0  # how long files without a job are kept: uploads precede their job
-ORPHANS_EVERY_SECONDS = 3_600.0
 EXPIRED_AT_ONCE = 100  # jobs in one transaction, which blocks other processes
 
 
@@ -171,21 +174,20 @@ class SqliteQueue(JobQueue):
 
     @override
     async def purge(self, *, owner: str | None = None) -> int:
-        def remove(db: sqlite3.Connection) -> list[str]:
+        now = self.config.clock()
+
+        def end(db: sqlite3.Connection) -> int:
             found = db.execute(
-                "SELECT id FROM jobs WHERE status = 'IN_QUEUE' AND (?1 IS NULL OR owner = ?1)",
+                "SELECT job FROM jobs WHERE status = 'IN_QUEUE' AND (?1 IS NULL OR owner = ?1)",
                 (owner,),
             ).fetchall()
-            for (job_id,) in found:
-                delete_job(db, job_id)
-            return [job_id for (job_id,) in found]
+            for (text,) in found:
+                update_job(db, transitions.purge(Job.from_json(text), now))
+            return len(found)
 
-        deleted = await self._connection.write(remove)
-        self._changes.notify()
-        self._log_is_empty = False
-        for job_id in deleted:
-            await self.media.remove_job(job_id)
-        return len(deleted)
+        number = await self._connection.write(end)
+        await self.sweep()
+        return number
 
     @override
     async def counts(self) -> Counts:
@@ -249,10 +251,13 @@ class SqliteQueue(JobQueue):
         """Expire jobs that waited too long, and delete jobs after their retention."""
         now = self.config.clock()
         at_once = EXPIRED_AT_ONCE
-        while await self._connection.read(lambda db: due_jobs(db, now, 1)):
+        while due := await self._connection.read(partial(due_jobs, now=now, limit=at_once)):
+            ended = {job.id for job in due if job.is_final}
+            for job_id in ended:  # first: a crash must not leave files without a job
+                await self.media.remove_job(job_id)
             try:
                 deleted = await self._connection.write(
-                    partial(self._expire, now=now, at_once=at_once)
+                    partial(self._expire, ids=[job.id for job in due], ended=ended, now=now)
                 )
             except QueueUnavailable as error:
                 if not is_full(error):
@@ -263,8 +268,6 @@ class SqliteQueue(JobQueue):
                 continue
             self._changes.notify()
             self._log_is_empty = self._log_is_empty and not deleted
-            for job_id in deleted:
-                await self.media.remove_job(job_id)
 
     async def _delete_files(self, now: float) -> bool:
         """Delete the files of jobs that are due for deletion; whether there were any.
@@ -352,14 +355,20 @@ class SqliteQueue(JobQueue):
         store_turn(db, after.owner, after.turn)
         return after
 
-    def _expire(self, db: sqlite3.Connection, *, now: float, at_once: int) -> list[str]:
-        """Expire some of the due jobs; ids of those that were deleted."""
-        deleted = []
-        for job in due_jobs(db, now, at_once):
+    def _expire(
+        self, db: sqlite3.Connection, *, ids: Sequence[str], ended: set[str], now: float
+    ) -> bool:
+        """Expire due jobs; whether one was deleted. Only those that had `ended` are."""
+        is_deleted = False
+        for job_id in ids:
+            try:
+                job = get_job(db, job_id)
+            except NotFound:  # another process was faster
+                continue
             after = transitions.expire(job, now, self.config)
-            if after is None:
-                delete_job(db, job.id)
-                deleted.append(job.id)
-            else:
-                update_job(db, after)
-        return deleted
+            if after is not None:
+                update_job(db, after)  # also where an older release noted another time
+            elif job_id in ended:
+                delete_job(db, job_id)
+                is_deleted = True
+        return is_deleted

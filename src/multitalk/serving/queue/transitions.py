@@ -6,7 +6,6 @@ changes. A queue stores the result atomically, by a transaction or by compare-an
 
 import math
 import secrets
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,10 +16,12 @@ from multitalk.errors import (
     DeadlineExceeded,
     InternalError,
     MultiTalkError,
+    NotFound,
     TooManyRequests,
 )
 from multitalk.schema import JobStatus, wanted_locale
 from multitalk.serving.queue.records import (
+    IMMEDIATELY,
     RETRYABLE,
     Job,
     Outcome,
@@ -31,7 +32,6 @@ from multitalk.serving.queue.records import (
     title_of,
 )
 
-IMMEDIATELY = sys.float_info.min  # seconds; the smallest positive number
 RETRY_AFTER_SECONDS = 10.0  # sent to an owner with too many waiting jobs
 
 # Sort key: owners served longest ago first; ties by their oldest waiting job.
@@ -218,10 +218,20 @@ def retry(job: Job, now: float) -> Job:
 
     Raises:
         Conflict: It is neither FAILED nor TIMED_OUT.
+        NotFound: It is due for deletion; its files may be gone.
     """
+    if job.is_final and now >= due(job):
+        raise NotFound("job_unknown", job_id=job.id)
     if job.status not in RETRYABLE:
         raise Conflict("job_not_retryable", status=job.status.value)
     return _requeue(job, attempts=0, queued_at=now, redeliveries=job.redeliveries + 1)
+
+
+def purge(job: Job, now: float) -> Job:
+    """Cancel a job IN_QUEUE and make it due for deletion."""
+    if job.status is not JobStatus.IN_QUEUE:
+        return job
+    return _update(_final(job, JobStatus.CANCELLED, now), retention_seconds=IMMEDIATELY)
 
 
 def end_retention(job: Job) -> Job:
@@ -237,6 +247,8 @@ def end_retention(job: Job) -> Job:
 
 def due(job: Job) -> float:
     """The time of the next change by `expire`; never for a job IN_PROGRESS: its lease decides."""
+    if job.is_forgotten:
+        return 0.0
     if job.is_final:
         return (job.finished_at or job.queued_at) + job.retention_seconds
     if job.status is JobStatus.IN_PROGRESS:

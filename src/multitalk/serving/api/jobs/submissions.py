@@ -177,9 +177,14 @@ class Submissions:
                 self._database.expect_webhook(str(submission.job_id), base_url, now=now)
 
     async def _forget(self, job_ids: Collection[str]) -> None:
-        for job_id in job_ids:
-            await self._queue.media.remove_job(job_id)
-        # The disk may be full; `_forget_orphans` deletes these rows later.
+        """Remove what was stored for jobs that are not in the queue.
+
+        The queue may be silent, or the disk full: the rest goes later, by the queue's `sweep` and
+        `Webhooks`. Its error would hide what became of the jobs.
+        """
+        with suppress(QueueUnavailable):
+            for job_id in job_ids:
+                await self._queue.media.remove_job(job_id)
         with suppress(QueueUnavailable):
             for job_id in job_ids:
                 self._database.forget_webhook(job_id)

@@ -218,9 +218,8 @@ class Webhooks:
     async def _try_once(self, job_id: str) -> bool:
         """Try once; whether no further try is needed."""
         database, webhook = self._database, self._database.pending_webhook(job_id)
-        try:
-            job = await self._queue.get(job_id)
-        except NotFound:
+        job = await self._job(job_id)
+        if job is None:
             database.forget_webhook(job_id)
             return True
         if webhook is None or job.webhook is None or not job.is_final:
@@ -234,6 +233,14 @@ class Webhooks:
             self._metrics.webhook("delivered")
             return self._forget(job)
         return self._note_failure(job, status, webhook.tries + 1)
+
+    async def _job(self, job_id: str) -> Job | None:
+        """A job; None where there is none, or it is being deleted."""
+        try:
+            job = await self._queue.get(job_id)
+        except NotFound:
+            return None
+        return None if job.is_forgotten else job
 
     def _note_failure(self, job: Job, status: int | None, tries: int) -> bool:
         """Note a post that was not taken; whether it was the last try."""
