@@ -1,6 +1,7 @@
 """A live avatar: the sound that goes in comes out with its mouth, at the right time."""
 
 import re
+import threading
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,6 +129,26 @@ def test_idle_frames_come_in_real_time_and_never_repeat(
     pictures = [frame.image for frame in frames]
     assert pictures[0].shape == (320, 320, 3)
     assert all((pictures[-1] != earlier).any() for earlier in pictures[:-1])
+
+
+def test_a_consumer_whose_loop_draws_gets_pictures_that_are_not_to_be_changed(
+    drawn: list[VisemeTrack], deaf: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, threads = TestClock(), set()
+    with Avatar(small_portrait(), clock=clock) as avatar:
+        draw = type(avatar._head).draw
+
+        def noted(self: object, track: VisemeTrack, pitch: float) -> NDArray[np.uint8]:
+            threads.add(threading.current_thread())
+            return draw(self, track, pitch)
+
+        monkeypatch.setattr(type(avatar._head), "draw", noted)
+        avatar.draws_in_loop = True
+        frames = frames_for(avatar, clock, 0.5)
+    assert threads == {threading.current_thread()}
+    assert len({id(frame.image) for frame in frames}) == len(frames)
+    with pytest.raises(ValueError, match="read-only"):
+        frames[0].image[:] = 255
 
 
 def test_an_interruption_drops_the_sound_and_shuts_the_mouth(drawn: list[VisemeTrack]) -> None:

@@ -117,6 +117,92 @@ def test_a_stall_of_a_microphone_is_caught_up_with(drawn: list[VisemeTrack], dea
     assert sum(late for *_, late in found) >= 35
 
 
+@pytest.mark.parametrize("spoken", [0.3, 0.7])
+@pytest.mark.parametrize("stall", [0.6, 2.0])
+def test_a_microphone_that_stalls_soon_after_it_began_is_no_synthesizer(
+    drawn: list[VisemeTrack], deaf: None, spoken: float, stall: float
+) -> None:
+    """Half a second after the stall its sound is as late as before, and not for as long as it."""
+    clock, ends_at = TestClock(), spoken + stall
+    with Avatar(small_portrait(), clock=clock) as avatar:
+        speak(
+            avatar,
+            clock,
+            6,
+            lambda number: max(0.0, ends_at - 0.02 * (number + 1)) * (number >= 50 * spoken),
+        )
+        found = delays(avatar, clock, 6)
+    after = [delay for came, delay, _ in found if came > ends_at + 0.5]
+    assert len(after) >= 50
+    assert max(after) <= 0.25
+
+
+@pytest.mark.parametrize("milliseconds", [60, 100, 200])
+def test_a_synthesizer_that_is_slow_at_first_is_not_hurried(
+    drawn: list[VisemeTrack], deaf: None, milliseconds: int
+) -> None:
+    """Its first pieces come one by one, then after a while a second of sound at once."""
+    clock, piece = TestClock(), np.ones(16 * milliseconds, np.int16)
+    with Avatar(small_portrait(), clock=clock) as avatar:
+        for when in (0.5, 0.55, 0.75, 0.8):
+            clock.at(when, lambda: avatar.push_audio(piece, 16_000))
+        clock.at(1.8, lambda: avatar.push_audio(np.ones(15_360, np.int16), 16_000))
+        clock.at(1.8, avatar.flush)
+        found = delays(avatar, clock, 4)
+    assert not any(late for *_, late in found)
+    assert len(found) == -(-4 * milliseconds // 40) + 24 + bool(4 * milliseconds % 40)
+
+
+@pytest.mark.parametrize("milliseconds", [320, 360, 400, 440, 480, 520])
+def test_a_short_word_is_not_left_out(
+    drawn: list[VisemeTrack], deaf: None, milliseconds: int
+) -> None:
+    clock = TestClock()
+    with Avatar(small_portrait(), clock=clock) as avatar:
+        clock.at(1.0, lambda: avatar.push_audio(np.ones(16 * milliseconds, np.int16), 16_000))
+        clock.at(1.0, avatar.flush)
+        frames = frames_until(avatar, ends)
+    assert sum(frame.speaking for frame in frames) == milliseconds / 40
+    assert not any(frame.catching_up for frame in frames)
+
+
+@pytest.mark.parametrize("begins", [0.5, 3.0])
+@pytest.mark.parametrize("seconds", [0.4, 5.0])
+def test_a_text_is_spoken_whole_while_a_microphone_is_on(
+    drawn: list[VisemeTrack], deaf: None, begins: float, seconds: float
+) -> None:
+    """Afterwards the microphone is no later than before."""
+    clock, text = TestClock(), np.full(round(16_000 * seconds), 30_000, np.int16)
+    with Avatar(small_portrait(), clock=clock) as avatar:
+        speak(avatar, clock, 11)
+        clock.at(begins + 0.005, lambda: avatar.push_audio(text, 16_000))
+        clock.at(begins + 0.005, avatar.flush)
+        spoken: list[LiveFrame] = []
+        late: list[float] = []
+
+        def note(frames: list[LiveFrame]) -> bool:
+            last = frames[-1]
+            if (last.pcm == text[0]).any():
+                spoken.append(last)
+            elif last.speaking and 10 < clock.time < 10.9:
+                late.append(clock.time - 0.02 * int(last.pcm[-1]))
+            return clock.time >= 11
+
+        frames_until(avatar, note)
+    assert not any(frame.catching_up for frame in spoken)
+    assert sum((frame.pcm == text[0]).sum() for frame in spoken) == len(text)
+    assert max(late) <= 0.2
+
+
+def test_a_microphone_of_long_pieces_is_not_left_out(drawn: list[VisemeTrack], deaf: None) -> None:
+    clock = TestClock()
+    with Avatar(small_portrait(), clock=clock) as avatar:
+        push_in_time(avatar, clock, np.ones(8 * 16_000, np.int16), ms=400)
+        frames = frames_until(avatar, lambda _: clock.time >= 8)
+    assert sum(frame.speaking for frame in frames) >= 25 * 7
+    assert not any(frame.catching_up for frame in frames)
+
+
 def test_where_late_audio_is_kept_words_stay_whole_and_pauses_become_shorter(
     drawn: list[VisemeTrack], deaf: None
 ) -> None:
@@ -202,7 +288,7 @@ def test_packets_that_come_late_now_and_then_tear_no_hole(
         ("speech_ended", ()),
         ("interrupted", (0.0,)),
         ("seconds_left", (0.0, 0)),
-        ("start_frame", (0.0, 1, 0.0)),
+        ("start_frame", (0.0, 1, 0.0, 1)),
         ("backlog", (1,)),
     ],
 )

@@ -40,7 +40,7 @@ class LiveFrame:
     """One frame of 40 ms and its audio.
 
     Attributes:
-        image: RGB uint8 [H, W, 3], owned by the caller.
+        image: RGB uint8 [H, W, 3], owned by the caller, but see `Avatar.draws_in_loop`.
         pcm: The pushed audio, mono int16 [rate / 25]; silence in between. Where `interrupted`, the
             first 10 ms of what was dropped, faded out: cut off, sound would click.
         rate: Of `pcm`, samples per second: that of the last push, 16 000 before any.
@@ -69,7 +69,11 @@ class Avatar:
     Attributes:
         warnings: What may look wrong with this portrait, in English.
         repeated: Frames so far that repeated the previous picture, because drawing was too slow.
+        draws_in_loop: Whether frames are drawn in the consumer's thread, which blocks its event
+            loop for some 5 ms each, and their images are read-only. It costs less.
     """
+
+    draws_in_loop = False
 
     def __init__(
         self,
@@ -232,9 +236,11 @@ class Avatar:
             left = self._pacer.seconds_left(now, self._playout.waiting)
             if left <= 0:
                 if self.keeps_late_audio:
-                    self._playout.skip_pause(self._pacer.backlog(self._playout.waiting))
-                age = self._playout.age(now)
-                start = self._pacer.start_frame(now, self._playout.waiting, age)
+                    self._playout.skip_pause(self._pacer.backlog(self._playout.unended))
+                age, unended = self._playout.age(now), self._playout.unended
+                start = self._pacer.start_frame(now, self._playout.waiting, age, unended)
+                if self.draws_in_loop:
+                    return self._next(start)
                 return await loop.run_in_executor(self._worker, self._next, start)
             self._wake_up.clear()
             await self._clock.wait(self._wake_up, left)
@@ -247,9 +253,14 @@ class Avatar:
             self.repeated += 1
         else:
             self._image = self._head.draw(playout.track, playout.pitch)
+        if self.draws_in_loop:
+            self._image.flags.writeable = False
+            image = self._image
+        else:
+            image = self._image.copy()  # the caller may draw on it; a later frame may repeat it
         block = playout.block
         return LiveFrame(
-            self._image.copy(),  # the caller may draw on it; a later frame may repeat it
+            image,
             block.samples,
             block.rate,
             block.pushed,

@@ -13,15 +13,18 @@ from multitalk.timebase import FPS
 
 FRAME_SECONDS = 1 / FPS
 CATCH_UP_SECONDS = 0.9 * FRAME_SECONDS  # frame interval while a microphone runs ahead of the clock
-# A microphone's audio that waits for more frames than these has piled up, as on a busy machine: all
-# of it is played out with the previous picture, as fast as that goes.
+# A microphone's audio that waits for more frames than these and a piece's has piled up, as on a
+# busy machine: all of it is played out with the previous picture, as fast as that goes.
 BACKLOG_FRAMES = 8
 LATE_AUDIO_SECONDS = 0.15  # how long a late audio packet is waited for
 # Audio this far ahead of real time, allowing for a clock drift, comes from a synthesizer.
 BURST_SECONDS = 0.25
 CLOCK_DRIFT = 0.05
 PAUSE_SECONDS = 1.0  # without audio, after which the drift is measured from zero again
-PACED_SECONDS = 1.0  # of audio in real time, after which it is a microphone's
+# A source is a microphone once so many pieces have come in real time, each within this of its time,
+# over so long; or after so much audio that came no faster.
+STEADY_PIECES, STEADY_SECONDS, STEADY_JITTER_SECONDS = 5, 0.2, 0.06
+PACED_SECONDS = 1.0
 STALL_SECONDS = 5.0  # without a microphone's audio, after which it is not expected any more
 # A microphone's audio waits for its frame no longer than jitter needs: if it has waited for this
 # long before each of so many frames, frames come sooner.
@@ -88,6 +91,33 @@ def _locked(
     return locked
 
 
+class _Source:
+    """What sends audio, as far as its pieces since speech began tell."""
+
+    def __init__(self) -> None:
+        self.paced_seconds = 0.0  # of audio that has arrived no faster than real time
+        self.longest_piece = 0.0  # seconds
+        self._is_steady = False
+        self._began = float("-inf")  # the pieces that have come in real time
+        self._seconds, self._pieces = 0.0, 0  # of these
+
+    @property
+    def is_microphone(self) -> bool:
+        """Whether it records what it sends: then it sends no faster, but after a stall."""
+        return self._is_steady or self.paced_seconds > PACED_SECONDS
+
+    def add(self, now: float, seconds: float) -> None:
+        """Take a piece's arrival into account."""
+        self.paced_seconds += seconds
+        self.longest_piece = max(self.longest_piece, seconds)
+        passed = now - self._began
+        if abs(self._seconds - passed) > STEADY_JITTER_SECONDS:
+            self._began, self._seconds, self._pieces, passed = now, 0.0, 0, 0.0
+        self._seconds += seconds
+        self._pieces += 1
+        self._is_steady |= self._pieces >= STEADY_PIECES and passed >= STEADY_SECONDS
+
+
 class FramePacer:
     """Schedules frames: by a microphone's samples while they arrive, otherwise by the clock.
 
@@ -105,7 +135,7 @@ class FramePacer:
         self._started = float("-inf")  # the last frame
         self._pushed_at = float("-inf")
         self._ahead = 0.0  # seconds of audio minus the time since it began
-        self._paced_seconds = 0.0  # of audio that has arrived no faster than real time
+        self._source = _Source()
         self._missing = 0.0  # seconds of a microphone's audio that a stall holds back
         self._resumed_at = float("-inf")
         self._is_burst = False
@@ -118,26 +148,26 @@ class FramePacer:
     def audio_pushed(self, now: float, seconds: float, waiting: int) -> None:
         """Record the arrival of this much audio; `waiting` blocks are queued with it."""
         passed = now - self._pushed_at
-        if passed > (STALL_SECONDS if self._is_microphone else PAUSE_SECONDS):
-            self._ahead = self._paced_seconds = self._missing = 0.0
+        if passed > (STALL_SECONDS if self._source.is_microphone else PAUSE_SECONDS):
+            self._ahead = self._missing = 0.0
+            self._source = _Source()
         self._ahead = max(self._ahead - (1 + CLOCK_DRIFT) * passed, -BURST_SECONDS)
         self._ahead += seconds - self._from_stall(now, passed, seconds)
         was_burst = self._is_burst and passed < PAUSE_SECONDS
         self._is_burst = self._ahead > BURST_SECONDS or (self._is_burst and self._ahead > 0)
-        self._paced_seconds = 0.0 if self._is_burst else self._paced_seconds + seconds
+        if self._is_burst:
+            self._source = _Source()
+        else:
+            self._source.add(now, seconds)
         self._pushed_at = now
         self._expects_audio = True
-        begins = not was_burst if self._is_burst else self._paced_seconds < ONSET_SECONDS
+        begins = not was_burst if self._is_burst else self._source.paced_seconds < ONSET_SECONDS
         if begins and waiting > 0:
             self._start_soon(now)
 
-    @property
-    def _is_microphone(self) -> bool:
-        return self._paced_seconds > PACED_SECONDS
-
     def _from_stall(self, now: float, passed: float, seconds: float) -> float:
         """Seconds of the arrived audio that a stall had held back."""
-        if self._is_microphone and passed > LATE_AUDIO_SECONDS:
+        if self._source.is_microphone and passed > LATE_AUDIO_SECONDS:
             self._missing, self._resumed_at = passed, now
         elif now - self._resumed_at > PAUSE_SECONDS:
             self._missing = 0.0
@@ -148,7 +178,7 @@ class FramePacer:
     @_locked
     def speech_ended(self) -> None:
         """Stop waiting for audio."""
-        self._pushed_at, self._ahead, self._paced_seconds = float("-inf"), 0.0, 0.0
+        self._pushed_at, self._ahead, self._source = float("-inf"), 0.0, _Source()
         self._expects_audio = False
 
     @_locked
@@ -171,19 +201,20 @@ class FramePacer:
         return 0.0
 
     @_locked
-    def start_frame(self, now: float, waiting: int, age: float) -> FrameStart:
+    def start_frame(self, now: float, waiting: int, age: float, unended: int) -> FrameStart:
         """Schedule the frame after this one.
 
         Args:
             now: When this one starts.
             waiting: Blocks that are queued.
+            unended: As of `backlog`.
             age: Seconds since the first of them arrived.
         """
         late = 0.0 if self._due is None or self._waited_for_audio else now - self._due
         self._started = now
         is_microphone = waiting > 0 and not self._is_burst
         self._expects_audio &= waiting > 0 or not self._waited_for_audio
-        self._is_catching_up = self.backlog(waiting) > 0
+        self._is_catching_up = self.backlog(unended) > 0
         if self._is_catching_up and not self.keeps_late_audio:
             self._due, self._waited_for_audio = now, False
             return FrameStart.CATCHING_UP
@@ -195,10 +226,18 @@ class FramePacer:
         return FrameStart.LATE if REPEAT_SECONDS < late <= RESYNC_SECONDS else FrameStart.IN_TIME
 
     @_locked
-    def backlog(self, waiting: int) -> int:
-        """The number of queued blocks that have piled up; a synthesizer's have not."""
-        enough = 1 if self._is_catching_up else BACKLOG_FRAMES
-        return waiting - 1 if waiting > enough and not self._is_burst else 0
+    def backlog(self, unended: int) -> int:
+        """The number of queued blocks of a microphone that have piled up.
+
+        Args:
+            unended: Queued blocks; 0 where speech ends among what was not played: a text, or what
+                was said until the microphone went off, is played whole.
+        """
+        if self._is_burst or not self._source.is_microphone:
+            return 0
+        piece = int(self._source.longest_piece * FPS)
+        enough = 1 if self._is_catching_up else BACKLOG_FRAMES + piece
+        return unended - 1 if unended > enough else 0
 
     def _start_soon(self, now: float) -> None:
         if self._due is not None:

@@ -68,6 +68,7 @@ class PlayoutBuffer:
         self._resampler = StreamingResampler(SAMPLE_RATE)
         self._visemes = LiveVisemes()
         self._played = 0
+        self._num_ends = 0  # of speech, among the blocks that were not played
         self._ends_now = False  # speech ended before the next frame
         self._was_cut = False  # by an interruption
         self._is_interrupted = False  # since the last frame
@@ -81,6 +82,11 @@ class PlayoutBuffer:
     def waiting(self) -> int:
         """Number of blocks not yet analysed."""
         return len(self._queue)
+
+    @property
+    def unended(self) -> int:
+        """`waiting`, or 0 where speech ends among the blocks that were not played."""
+        return 0 if self._num_ends else len(self._queue)
 
     def age(self, now: float) -> float:
         """Seconds since the next block to be analysed arrived; 0 if there is none."""
@@ -107,6 +113,7 @@ class PlayoutBuffer:
             self._complete_block(now)
             pushed = [block for block in (*self._look_ahead, *self._queue) if block.pushed]
             if pushed:
+                self._num_ends += not pushed[-1].ends
                 pushed[-1].ends = True
             else:
                 self._ends_now = True
@@ -123,6 +130,7 @@ class PlayoutBuffer:
             self._partial = np.zeros(0, np.int16)
             self._queue.clear()
             self._look_ahead.clear()
+            self._num_ends = 0
             self._is_interrupted = True
             return was_speaking
 
@@ -174,6 +182,7 @@ class PlayoutBuffer:
             self._look_ahead.append(block)
         block = self._look_ahead.popleft()
         self._was_pushed = block.pushed
+        self._num_ends -= block.ends
         # A block that ends speech by `flush` is not reported as interrupted.
         block.interrupted = self._was_cut and not block.ends
         block.ends |= self._ends_now

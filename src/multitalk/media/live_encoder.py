@@ -15,8 +15,15 @@ from multitalk.timebase import FPS
 from multitalk.watermark.keys import Payload
 from multitalk.watermark.picture import PictureMark
 
-# No B frames, no look-ahead, no frames in other threads: all of them delay.
-OPTIONS = {"preset": "superfast", "tune": "zerolatency", "crf": "21"}
+# No B frames, no look-ahead, no frames in other threads: all of them delay. Arithmetic coding and
+# full adaptive quantization take a seventh of the time more, for 5 % fewer bits.
+OPTIONS = {
+    "preset": "superfast",
+    "tune": "zerolatency",
+    "coder": "cavlc",
+    "crf": "21.5",
+    "aq-strength": "0.5",
+}
 NEVER = 1_000_000  # frames: key frames are made on demand only
 
 

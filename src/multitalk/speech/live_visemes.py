@@ -79,7 +79,10 @@ class LiveVisemes:
         self._samples.append(samples)
         self._tail = np.concatenate([self._tail, samples])
         count = (len(self._tail) - WINDOW) // HOP + 1
-        energies = band_energies(self._tail[: (count - 1) * HOP + WINDOW])
+        if self._tail.any():
+            energies = band_energies(self._tail[: (count - 1) * HOP + WINDOW])
+        else:  # whoever is idle is so for most of the time
+            energies = np.zeros((count, NUM_BANDS + 1), np.float32)
         self._tail = self._tail[count * HOP :]
         self._loudness.add(energies[:, NUM_BANDS])
         self._energies = np.concatenate([self._energies, energies])[-KEPT_FEATURES:]
@@ -128,8 +131,8 @@ class LiveVisemes:
         """Bring the steps up to the newest feature."""
         self._is_current = True
         num_steps = -(-self._num_features // STRIDE)
-        loudness = self._loudness.now()
         loudest = float(self._energies[:, NUM_BANDS].max())
+        loudness = 0.0 if loudest < SILENT_ENERGY else self._loudness.now()
         if loudest < max(SILENT_ENERGY, FLOOR * loudness):
             self._stream.skip(num_steps - SILENT_STEPS)
             self._steps, self._num_steps = silence(KEPT_STEPS), num_steps

@@ -62,6 +62,7 @@ def main() -> None:
         write_message(output, json_message(MessageKind.REFUSED, error_to_json(error)))
         return
     gc.freeze()  # what is loaded stays; a full collection takes half a frame
+    avatar.draws_in_loop = True
     with avatar:
         payload = mark and Payload(*mark)
         session = SessionProcess(avatar, commands, output, payload, profile=profile, form=form)
