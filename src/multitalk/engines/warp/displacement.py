@@ -24,7 +24,7 @@ class Grid:
     Attributes:
         x: Picture column of the first lattice column.
         y: Picture row of the first lattice row.
-        step: Lattice spacing, pixels; odd, see `upsample`.
+        step: Lattice spacing, pixels; odd, see `enlarge`.
         shape: (rows, columns).
     """
 
@@ -137,12 +137,21 @@ def upsample(inverse: Array, grid: Grid, *, scale: float) -> Array:
     Returns:
         float32 [(rows - 1) * step + 1, (columns - 1) * step + 1, 2], (x, y) in the source.
     """
+    scaled = inverse * np.float32(grid.step * scale) + np.float32((scale - 1) / 2)
+    return enlarge(scaled, grid)
+
+
+def enlarge(values: Array, grid: Grid) -> Array:
+    """Values [rows, columns, C] of lattice points, interpolated to the pixels between them.
+
+    Returns:
+        float32 [(rows - 1) * step + 1, (columns - 1) * step + 1, C].
+    """
     step = grid.step
     rows, columns = grid.shape
-    scaled = inverse * np.float32(step * scale) + np.float32((scale - 1) / 2)
     # `resize` puts lattice point k at pixel k * step + (step - 1) / 2, a whole number for odd
     # steps; it is ten times as fast as `warpAffine`.
-    whole = cv2.resize(scaled, (columns * step, rows * step), interpolation=cv2.INTER_LINEAR)
+    whole = cv2.resize(values, (columns * step, rows * step), interpolation=cv2.INTER_LINEAR)
     margin = (step - 1) // 2
     return whole[  # type: ignore[return-value]
         margin : margin + (rows - 1) * step + 1, margin : margin + (columns - 1) * step + 1

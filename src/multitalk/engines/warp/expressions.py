@@ -42,7 +42,7 @@ class Amplitude:
 # By expression and the part that moves.
 AMPLITUDES: Mapping[str, Amplitude] = MappingProxyType(
     {
-        "open jaw": Amplitude(0.42, "lip gap"),
+        "open jaw": Amplitude(0.345, "lip gap"),
         "open lower lip": Amplitude(0.59, "lip gap"),  # at its middle, beyond the corners
         "open upper lip": Amplitude(-0.41, "lip gap"),  # likewise
         "open corners down": Amplitude(0.14, "lip gap"),

@@ -19,11 +19,11 @@ RED_INNER, RED_OUTER = 0.33, 0.66  # `ring` of the two landmark curves in the re
 ARCH_EXPONENT, ARCH_ROUNDNESS = 2.2, 0.75
 JAW_STARTS, JAW_FULL = -0.05, 0.25  # `below` over which skin starts to follow the jaw
 CHIN_MIDDLE, CHIN_SIDE = 0.25, 1.0  # half face widths aside over which it follows less
-JAW_AT_SIDE = 0.35  # share of the jaw's movement that the skin at its side follows
+JAW_AT_SIDE = 0.28  # share of the jaw's movement that the skin at its side follows
 CHEEK_TOP = -0.75  # `below` above which the cheek is not drawn down by the jaw
 CHEEK_SIDE, CHEEK_SPREAD = 1.25, 0.7  # `side` where it is drawn down most, and the falloff
 CHEEK_FOLLOWS = 0.28  # share of the jaw's movement there
-SIDEWAYS_FADE, SIDEWAYS_FADE_DOWN = 0.5, 0.42  # falloff of sideways pulls beyond the corners
+SIDEWAYS_FADE, SIDEWAYS_FADE_DOWN = 0.5, 0.6  # falloff of sideways pulls beyond the corners
 # `max_gap`: the smaller of these shares of the mouth's and the face's width.
 MAX_GAP_OF_MOUTH, MAX_GAP_OF_FACE = 0.60, 0.205
 

@@ -43,8 +43,9 @@ CUT_OFF_ALPHA = 0.3  # on the region's border, from which a person goes on beyon
 
 # Outlines of the face, as factors, and points per side of the region's border, that are held.
 RING_SCALES, BORDER_POINTS = (1.25, 1.6), 7
-# The skin under the chin follows the jaw: share at most, falloffs in face heights and widths.
-UNDER_CHIN_FOLLOWS, UNDER_CHIN_DOWN, UNDER_CHIN_SIDE = 0.72, 0.38, 0.33
+# The skin under the chin follows the jaw, less far than the chin, or it would be a second one:
+# share of the lips' gap at most, falloffs in face heights and widths.
+UNDER_CHIN_FOLLOWS, UNDER_CHIN_DOWN, UNDER_CHIN_SIDE = 0.25, 0.38, 0.33
 
 
 @dataclass(frozen=True)

@@ -78,16 +78,15 @@ class Layer:
         edge = self._edge[top : top + grid.shape[0], left : left + grid.shape[1]]
         return float(cv2.norm(displacement, cv2.NORM_INF, edge))
 
-    def draw(self, displacement: Array, reach: float) -> NDArray[np.uint8]:
+    def draw(self, inverse: Array, reach: float) -> NDArray[np.uint8]:
         """The displaced layer, uint8 [box height, box width, 4], as `source`.
 
         Valid until the next call, and only where `compose` reads it.
 
         Args:
-            displacement: On the lattice, pixels [rows, columns, 2].
+            inverse: Of the displacement on the lattice, from `invert`.
             reach: How far it moves the person's edge, pixels.
         """
-        inverse = invert(displacement, self._grid)
         step = self._grid.step
         for (top, bottom), (left, right), _ in self._bands(_rounded(reach)):
             part = inverse[top : bottom + 1, left : right + 1]

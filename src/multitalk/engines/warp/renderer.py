@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from multitalk.array_types import Array
 from multitalk.engines.warp.backdrop import covered_by, cut_out
 from multitalk.engines.warp.colour import lip_colour, skin_colour
-from multitalk.engines.warp.displacement import Grid, displace_points
+from multitalk.engines.warp.displacement import Grid, displace_points, invert
 from multitalk.engines.warp.expressions import EXPRESSIONS
 from multitalk.engines.warp.eyes import Eyes
 from multitalk.engines.warp.layer import Layer
@@ -20,6 +20,7 @@ from multitalk.engines.warp.mouth import OPEN_PHOTOGRAPH, Aperture, MouthInterio
 from multitalk.engines.warp.quality import QUALITIES, RenderQuality
 from multitalk.engines.warp.rig import INDEX, Rig
 from multitalk.engines.warp.shading import LipShading, SmileFolds
+from multitalk.engines.warp.skin_light import SkinLight
 from multitalk.engines.warp.smoothing import smoothstep, spline_through
 from multitalk.face import mesh
 
@@ -42,7 +43,6 @@ FAR = 4  # face widths by which the line between the lips is extended: beyond an
 SUBPIXEL_BITS = 4  # of OpenCV's fixed-point coordinates
 # How much of the photograph's smile seal, round, relax and spread take back.
 UNSMILING_SEAL, UNSMILING_ROUND, UNSMILING_RELAX, SMILING_SPREAD = 0.45, 0.95, 0.55, 0.25
-FOLDED_SPREAD, FOLDED_SMILE = 0.7, 1.0  # how deep the folds get with spread and smile
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,7 @@ class HeadRenderer:
         # In profile the shading would fall on the background.
         self._frontal = 1 - rig.frame.in_profile
         self._lips = LipShading(self._across, self._down, width, skin, red)
+        self._light = SkinLight(picture, rig)
 
     def _clean_lips(self, source: NDArray[np.uint8], red: Array) -> None:
         """Free a source's open lips of teeth and dark between them; `red` is their colour."""
@@ -146,7 +147,7 @@ class HeadRenderer:
             pose: Of the head.
         """
         if self._quality.lit:
-            self._folds.update(_unsmiling(pose.weights), _folded(pose.weights))
+            self._folds.update(_unsmiling(pose.weights))
         # The eyes are in the upper layer only; the mouth's layers do not reach them.
         self._eyes.update(closed=pose.closed, look=pose.look)
         x0, y0, x1, y1 = self.rig.box
@@ -155,9 +156,13 @@ class HeadRenderer:
             self._layer.reach(layers.upper, self.rig.upper.grid),
             self._layer.reach(layers.lower, self.rig.lower.grid),
         )
-        drawn = self._layer.draw(layers.upper, reach)
+        inverse = invert(layers.upper, self.rig.upper.grid)
+        drawn = self._layer.draw(inverse, reach)
         self._draw_mouth(drawn, pose, layers)
         self._layer.compose(drawn, frame[y0:y1, x0:x1], reach)
+        if self._quality.lit:
+            gap = float(layers.aperture.gap[len(layers.aperture.gap) // 2])
+            self._light.shine(frame, pose.weights, gap=gap, moved=layers.upper, inverse=inverse)
 
     def _layers(self, pose: Pose) -> _Layers:
         rig = self.rig
@@ -356,9 +361,3 @@ def _unsmiling(weights: Array) -> float:
         - SMILING_SPREAD * weights[INDEX["spread"]]
     )
     return float(np.clip(relaxed, 0, 1))
-
-
-def _folded(weights: Array) -> float:
-    """How deep the folds of a face that does not smile get as its corners go out, 0..1."""
-    drawn_out = FOLDED_SPREAD * weights[INDEX["spread"]] + FOLDED_SMILE * weights[INDEX["smile"]]
-    return float(np.clip(drawn_out, 0, 1))

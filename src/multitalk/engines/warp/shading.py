@@ -2,8 +2,8 @@
 
 Rounded lips are pushed out. Seen from the front that moves hardly a pixel; it shows as a highlight
 on the lower lip and as shade under it and at the corners. The folds of a smile are shadows: moving
-them with the skin is not enough, they must fade, and deepen where the corners go out. All numbers
-are set by eye.
+them with the skin is not enough, they must fade. All numbers are set by eye. How the light on the
+rest of the skin changes is in `skin_light`.
 """
 
 from typing import NamedTuple
@@ -73,14 +73,9 @@ TINT_LIMITS = (0.5, 1.5)  # of the effect on a channel: skin in shade is redder,
 FOLD_REACH = 0.075
 FINEST, BROADEST = 0.004, 0.075
 FOLD_BLUR = 0.020
-FOLD_DEEPENS = 4  # of its landmarks from the nose on: as far as the corner
 FOLD_STEPS = 6  # samples between two landmarks of a fold
 FOLD_CORE, LIPS_MARGIN, LIPS_FADE = 0.35, 0.05, 0.35  # shares of the reach
-FADE_LEVELS = 16  # distinct states of fading, and of deepening
-# A fold that deepens as the corners go out: its shade at most, its width in face widths, and the
-# smile of a photograph from which its own folds are deep enough.
-FOLD_SHADE, FOLD_WIDTH, FOLDED = 0.07, 0.024, 0.5
-FOLD_TINT = np.array([0.8, 1.0, 1.05], np.float32)  # of the shade: skin in shade is redder, RGB
+FADE_LEVELS = 16  # distinct states of fading
 MAX_LIGHTENING = 2.2  # factor
 UNSEEN = 1 / 1024  # change of the light's share that no pixel shows
 DARKEST = 8  # of 255: below it the factor would be noise
@@ -188,13 +183,11 @@ class _Fold(NamedTuple):
         place: Rows and columns of the source that change.
         base: As photographed, uint8 [h, w, C].
         extra: Share of light that it gains where a smile fades, float32 [h, w, C].
-        shade: Share that it loses where the fold deepens, [h, w, C].
     """
 
     place: tuple[slice, slice]
     base: NDArray[np.uint8]
     extra: Array
-    shade: Array
 
     @classmethod
     def of(
@@ -203,9 +196,7 @@ class _Fold(NamedTuple):
         places: NDArray[np.float64],
         line: tuple[int, ...],
         size: float,
-        *,
         strength: float,
-        deepens: float,
     ) -> "_Fold | None":
         """Prepare one fold; None: it is outside the source, or does not change.
 
@@ -215,7 +206,6 @@ class _Fold(NamedTuple):
             line: Landmarks of the fold.
             size: Face width, pixels of the source.
             strength: How much of the fold a smile has made, 0..1.
-            deepens: Share of light that it loses at most.
         """
         curve, reach = places[list(line)], FOLD_REACH * size
         low = np.maximum((curve.min(0) - reach).astype(int), 0)
@@ -223,25 +213,19 @@ class _Fold(NamedTuple):
         if (high - low < 3).any():
             return None
         patch = source[low[1] : high[1], low[0] : high[0]]
-        away, upper = (_from_curve(one - low, patch) for one in (curve, curve[:FOLD_DEEPENS]))
-        near = _near_fold(away, places - low, reach)
-        extra, shade = np.zeros(patch.shape, np.float32), np.zeros(patch.shape, np.float32)
-        if strength > 0:
-            extra[..., :3] = strength * near[..., None] * (_lightening(patch[..., :3], size) - 1)
-        along = np.exp(-((upper / (FOLD_WIDTH * size)) ** 2))
-        shade[..., :3] = (deepens * near * along)[..., None] * FOLD_TINT
+        near = _near_fold(_from_curve(curve - low, patch), places - low, reach)
+        extra = np.zeros(patch.shape, np.float32)
+        extra[..., :3] = strength * near[..., None] * (_lightening(patch[..., :3], size) - 1)
         # No pixel shows less, and numbers near the smallest there are cost a processor dearly.
-        for change in (extra, shade):
-            change[change < UNSEEN] = 0
-        changes = np.maximum(extra, shade).max(2)
+        extra[extra < UNSEEN] = 0
+        changes = extra.max(2)
         if not changes.any():
             return None
         inside = span_of(changes.max(1)), span_of(changes.max(0))
         top, left = low[1] + inside[0].start, low[0] + inside[1].start
         base = patch[inside].copy()
         place = slice(top, top + base.shape[0]), slice(left, left + base.shape[1])
-        parts = (np.ascontiguousarray(change[inside]) for change in (extra, shade))
-        return cls(place, base, *parts)
+        return cls(place, base, np.ascontiguousarray(extra[inside]))
 
 
 class SmileFolds:
@@ -269,32 +253,26 @@ class SmileFolds:
             scale: Source pixels per picture pixel.
         """
         self._source = source
-        self._levels = (0, 0)
+        self._level = 0
         places = (points[:, :2] - corner) * scale + (scale - 1) / 2
         size = frame.width * scale
-        smile = smile_strength(frame)
-        strength = min(1.0, 2 * smile)  # half a smile has full folds
-        deepens = FOLD_SHADE * max(0.0, 1 - smile / FOLDED) * (1 - frame.in_profile)
-        folds = (
-            _Fold.of(source, places, line, size, strength=strength, deepens=deepens)
-            for line in (mesh.RIGHT_NASOLABIAL_FOLD, mesh.LEFT_NASOLABIAL_FOLD)
-        )
+        strength = min(1.0, 2 * smile_strength(frame))  # half a smile has full folds
+        lines = (mesh.RIGHT_NASOLABIAL_FOLD, mesh.LEFT_NASOLABIAL_FOLD) if strength > 0 else ()
+        folds = (_Fold.of(source, places, line, size, strength) for line in lines)
         self._folds = [fold for fold in folds if fold is not None]
 
-    def update(self, fading: float, deepening: float) -> None:
+    def update(self, fading: float) -> None:
         """Repaint the folds.
 
         Args:
             fading: Of a smile's own, 0 as in the photograph, 1 nearly gone.
-            deepening: 0..1, of a face that does not smile.
         """
-        levels = round(fading * FADE_LEVELS), round(deepening * FADE_LEVELS)
-        if levels == self._levels:
+        level = round(fading * FADE_LEVELS)
+        if level == self._level:
             return
-        self._levels = levels
-        fades, deepens = (level / FADE_LEVELS for level in levels)
+        self._level = level
         for fold in self._folds:
-            light = cv2.addWeighted(fold.extra, fades, fold.shade, -deepens, 1.0)
+            light = 1 + np.float32(level / FADE_LEVELS) * fold.extra
             self._source[fold.place] = cv2.multiply(fold.base, light, dtype=cv2.CV_8U)
 
 
