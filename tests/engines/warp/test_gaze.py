@@ -3,7 +3,15 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.engines.warp.gaze import Direction, Gaze, GazeModel, directions_to_others
+from multitalk.engines.warp.gaze import (
+    GAZE_BY_PITCH,
+    GAZE_BY_YAW,
+    Direction,
+    Fixation,
+    Gaze,
+    GazeModel,
+    directions_to_others,
+)
 from multitalk.engines.warp.gestures import FARTHEST_LOOK, Gestures
 from multitalk.engines.warp.rig import Rig
 
@@ -112,3 +120,19 @@ def test_eyes_and_head_go_where_attention_is_unless_nothing_moves() -> None:
                 assert (seen.look[0] > usual.look[0]) == moves
                 assert (seen.motion[0] > usual.motion[0] + 0.1) == moves
         assert (seen.look[0] > 0.09) == moves
+
+
+def test_a_fixating_eye_makes_a_small_step_once_or_twice_a_second() -> None:
+    degrees = []
+    for seed in range(5):
+        fixation = Fixation(seed, 0)
+        path = np.array([fixation.step() for _ in range(25 * 60)]) / (GAZE_BY_YAW, GAZE_BY_PITCH)
+        degrees.append(np.degrees(path))
+    paths = np.array(degrees)
+    np.testing.assert_array_less(np.hypot(*paths[:, 0].T), 0.05)  # starts as photographed
+    steps = np.linalg.norm(np.diff(paths, axis=1), axis=2)
+    assert 1.0 < np.mean(steps > 0.06) * 25 < 2.5  # a second
+    assert 0.2 < np.median(steps[steps > 0.06]) < 1.0
+    assert np.median(steps) < 0.03  # between steps it drifts only
+    assert np.abs(paths).max() < 8
+    assert np.std(paths[..., 0]) > np.std(paths[..., 1])

@@ -50,6 +50,13 @@ THINKS = 0.6  # share of the pauses in which somebody who is alone looks aside
 THINK_AFTER_SECONDS, THINKING_SECONDS, BETWEEN_THOUGHTS = (0.15, 0.45), (0.6, 1.4), (1.5, 1.0)
 THINKING_YAW, THINKING_PITCH = (8 * DEGREE, 14 * DEGREE), (-5 * DEGREE, 7 * DEGREE)
 
+# Fixation: sizes, radians (the last one a second); seconds between steps, scale and minimum of a
+# gamma distribution of shape 2. A viewer's eyes and mouth are some 5 degrees apart at arm's length.
+MICROSACCADE, MAX_MICROSACCADE, DRIFT = 0.35 * DEGREE, 1.0 * DEGREE, 0.2 * DEGREE
+MICROSACCADE_WAY = np.array([1.0, 0.5])  # sideways, up or down
+TO_ANOTHER_PART, FACE_PARTS = 0.3, np.array([1.6, 1.2]) * DEGREE  # share of the steps; deviations
+FIRST_STEP_SECONDS, STEP_SECONDS = (0.3, 0.8), (0.22, 0.16)
+
 THOUGHT = -1  # attended to, in place of the index of another person
 
 
@@ -109,6 +116,41 @@ def iris_offset(frame: HeadFrame) -> float:
         ends = across[[lid[0], lid[-1]]]
         offsets.append((across[iris[0]] - ends.mean()) / abs(ends[1] - ends[0]))
     return float(np.clip(np.mean(offsets), -MAX_IRIS_OFFSET, MAX_IRIS_OFFSET))
+
+
+class Fixation:
+    """Movements of an eye that fixates, one frame per step: it is never still for long.
+
+    Microsaccades: one or two a second, most under half a degree and none beyond one, rather
+    sideways than up or down (M. Rolfs, "Microsaccades: small steps on a long way", 2009). Some
+    steps go from one part of the viewer's face to another. After a step the eye drifts by some
+    tenths of a degree a second (S. Martinez-Conde, S. Macknik, D. Hubel, "The role of fixational
+    eye movements in visual perception", 2004).
+    """
+
+    def __init__(self, seed: int, person: int) -> None:
+        """Seed the movements."""
+        self._rng = np.random.default_rng([seed, person, 2])
+        self._at = np.zeros(2)  # right, down, radians
+        self._drift = np.zeros(2)  # radians a frame
+        self._part = np.zeros(2)  # of the viewer's face that is looked at
+        self._seconds_left = self._rng.uniform(*FIRST_STEP_SECONDS)
+
+    def step(self) -> Direction:
+        """Where the eye is in the next frame, eye widths (right, down) from its target."""
+        rng = self._rng
+        self._seconds_left -= 1 / FPS
+        if self._seconds_left <= 0:
+            scale, least = STEP_SECONDS
+            self._seconds_left = rng.gamma(2.0, scale) + least
+            if rng.random() < TO_ANOTHER_PART:
+                self._part = rng.normal(0, 1, 2) * FACE_PARTS
+            size = np.minimum(rng.exponential(MICROSACCADE), MAX_MICROSACCADE)
+            way = rng.normal(0, 1, 2) * MICROSACCADE_WAY
+            self._at = self._part + size * way / max(float(np.hypot(*way)), 1e-6)
+            self._drift = rng.normal(0, DRIFT / FPS, 2)
+        self._at = self._at + self._drift
+        return float(GAZE_BY_YAW * self._at[0]), float(GAZE_BY_PITCH * self._at[1])
 
 
 class GazeModel:

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from multitalk.array_types import DoubleArray
-from multitalk.engines.warp.gaze import GAZE_BY_PITCH, GAZE_BY_YAW, NEUTRAL_GAZE, Gaze
+from multitalk.engines.warp.gaze import (
+    GAZE_BY_PITCH,
+    GAZE_BY_YAW,
+    NEUTRAL_GAZE,
+    Fixation,
+    Gaze,
+)
 from multitalk.engines.warp.head_motion import MOTIONS
 from multitalk.engines.warp.smoothing import LowPass, SmoothNoise
 from multitalk.timebase import FPS
@@ -63,8 +69,11 @@ ACTIVITY_SECONDS, VOICE_SECONDS, HABIT_SECONDS = 0.32, 0.04, 1.0
 BROW_SECONDS, NOD_FILTER_SECONDS = 0.06, 0.05
 NOD_SECONDS = 0.24  # between a stress and its nod
 NOD = 0.09  # radians per unit of stress
-BROW_BY_STRESS, BROW_NOISE, BROW_NOISE_RATE, SILENT_BROW = 3.0, 0.22, 0.5, 0.3
-BROW_LIMITS = (-0.35, 0.9)
+# Brows rise with what is stressed beyond `BROW_FROM`, and rest so much lower while their owner
+# speaks that they are mostly at the photograph's height, as those of filmed speakers.
+BROW_BY_STRESS, BROW_FROM, BROW_RESTS = 2.2, 0.06, 0.17
+BROW_NOISE, BROW_NOISE_RATE, SILENT_BROW = 0.22, 0.5, 0.3
+BROW_LIMITS = (-0.5, 0.9)
 
 # Glances: standard deviations, limits (eye widths, across and down), share, seconds.
 GLANCE, GLANCE_LIMITS, GLANCE_SHARE = (0.05, 0.018), ((-0.09, 0.09), (-0.03, 0.04)), 0.5
@@ -120,6 +129,7 @@ class Gestures:
         self._body = (LowPass(BODY_SECONDS), LowPass(BODY_SECONDS))
         self._blinks = _Blinks(rng)
         self._glances = _glances(rng)
+        self._fixation = Fixation(seed, person)
         self._phase = rng.uniform(0, 2 * np.pi)
         self._frame = 0
 
@@ -156,9 +166,10 @@ class Gestures:
         breath = np.sin(2 * np.pi * BREATHS_PER_SECOND * t + self._phase) - np.sin(self._phase)
         motion[SWELL : SWELL + 2] += settled * breath * BREATH
         noise = BROW_NOISE * self._brows.at(t) * (SILENT_BROW + (1 - SILENT_BROW) * speaking)
-        accent = BROW_BY_STRESS * max(stress, 0.0) + noise
+        accent = BROW_BY_STRESS * max(stress - BROW_FROM, 0.0) - BROW_RESTS * speaking + noise
         brow = lively * self._raised.step(float(np.clip(accent, *BROW_LIMITS)))
-        look = _look(next(self._glances), gaze, motion, min(lively, 1.0))
+        (right, down), (aside, below) = next(self._glances), self._fixation.step()
+        look = _look((right + aside, down + below), gaze, motion, min(lively, 1.0))
         turned = max(turned * liveliness, 2 * BLINK_TURN if gaze.shifts and gaze.held else 0.0)
         closed = self._blinks.step(speaking, turned=turned)
         return Gesture(motion, brow, closed, look)
