@@ -3,8 +3,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.engines.warp.eyes import EYES, Eye, Eyes, eyes_are_shut, wears_glasses
+from multitalk.engines.warp.look import Iris
 from multitalk.engines.warp.rig import Rig
 from multitalk.face import mesh
+from multitalk.face.detector import detect_faces
 
 SKIN = np.array([200.0, 160.0, 135.0])
 HALF_WIDTH, HALF_HEIGHT, CENTRE = 60, 20, (150, 120)
@@ -282,6 +284,59 @@ def test_no_lid_is_drawn_down_over_a_rim_that_crosses_its_way(
 
     assert blinks(with_glasses(portrait, rig.points, rim_above_lashes=0.6))
     assert not blinks(with_glasses(portrait, rig.points, rim_above_lashes=0.2))
+
+
+def half_shut_eye() -> NDArray[np.uint8]:
+    """The drawn eye under a lid that hides the upper third of its iris, with a catchlight."""
+    picture, _ = drawn_eye(glasses=False)
+    skin, _ = drawn_eye(glasses=False)
+    cv2.ellipse(skin, CENTRE, (HALF_WIDTH + 4, HALF_HEIGHT + 4), 0, 0, 360, (180, 144, 121), -1)
+    upper = np.concatenate([curve(-8), curve(-HALF_HEIGHT - 4)[::-1]])
+    hidden = np.zeros(picture.shape[:2], np.uint8)
+    cv2.fillPoly(hidden, [np.round(upper).astype(np.int32)], 255)
+    picture[hidden > 0] = skin[hidden > 0]
+    cv2.polylines(picture, [np.round(curve(-9)).astype(np.int32)], False, (40, 30, 25), 3)
+    cv2.circle(picture, (156, 118), 3, (250, 250, 250), -1)
+    return picture
+
+
+def test_a_half_shut_eye_opens_to_a_round_iris_and_white_with_lashes_and_catchlight() -> None:
+    picture = half_shut_eye()
+    before = picture.copy()
+    brow = np.stack([np.linspace(95, 205, 5), np.full(5, 60.0)], 1)
+    iris = Iris(np.array(CENTRE, float), 18.0)
+    Eye(picture, curve(-8), curve(HALF_HEIGHT), brow, iris, opens=0.08)
+    luma = picture.mean(2)
+    iris_seen, white_seen = luma[107:111, 146:150], luma[107:111, [126, 127, 173, 174]]
+    assert iris_seen.max() < 70
+    assert white_seen.min() > 150
+    assert before.mean(2)[111, 148] < 70  # lashes
+    lashes = 90 + luma[90:118, 185].argmin()
+    assert lashes + 5 < 90 + before.mean(2)[90:118, 185].argmin()
+    assert picture[118, 156].min() > 200
+    changes = np.abs(picture.astype(int) - before).max(2)
+    assert changes[126:].max() <= 1 >= changes[:62].max()
+
+
+def test_half_shut_eyes_rest_more_open_and_open_or_nearly_shut_ones_as_photographed(
+    portrait: NDArray[np.uint8], rig: Rig
+) -> None:
+    def openings(closed: float) -> tuple[float, float]:
+        """Photographed, and as they rest."""
+        source = portrait.copy()
+        Eyes(source, rig.points, (0, 0), 1).update(closed=closed, look=(0.0, 0.0))
+        face = detect_faces(source)[0]
+        Eyes(source, face.points.astype(float), (0, 0), 1).update(closed=0.0, look=(0.0, 0.0))
+        return float(np.mean(face.eye_openings)), float(
+            np.mean(detect_faces(source)[0].eye_openings)
+        )
+
+    photographed, rests = openings(0.75)
+    assert 0.12 < photographed < 0.25
+    assert photographed + 0.03 < rests < 0.3
+    for closed in (0.0, 1.0):
+        photographed, rests = openings(closed)
+        assert rests == photographed
 
 
 def test_eyes_that_look_down_under_lowered_lids_look_up(
