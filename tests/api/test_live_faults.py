@@ -1,6 +1,8 @@
 """Faults of a live session: its client is told, and learns whether to connect again."""
 
 import asyncio
+import os
+import signal
 import struct
 from collections.abc import Iterator
 
@@ -22,9 +24,10 @@ from multitalk.errors import (
 from multitalk.serving.api.live import conversation, recorder
 from multitalk.serving.api.live.session import open_session
 from multitalk.serving.api.models import LiveOptions
+from multitalk.serving.live import piped_process
 from multitalk.serving.live.messages import Message, MessageKind
 from multitalk.serving.live.piped_process import PipedProcess, ProcessEnded
-from patience import PATIENCE_SECONDS
+from patience import PATIENCE_SECONDS, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +124,25 @@ def test_a_process_that_crashes_while_it_takes_a_message_ends(server):
 
     with pytest.raises(ProcessEnded):
         server.do(run())
+
+
+@pytest.mark.parametrize("sent", [0, 8], ids=["idle", "speaking"])
+def test_a_process_that_hangs_ends_its_session_only(server, monkeypatch, sent):
+    monkeypatch.setattr(piped_process, "HANGING_SECONDS", 4)
+    with session(server) as other, session(server) as live:
+        pid = server.services.live.pids[-1]
+        os.kill(pid, signal.SIGSTOP)
+        for _ in range(sent):  # more than a pipe holds
+            live.socket.send(tone(2.0))
+        error = live.message("error")
+        assert error["code"] == "internal_error"
+        assert "not responded" in error["error"]
+        assert closing_code(live) == 1011
+        wait_until(lambda: server.services.live.count == 1)
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+        other.socket.send(tone(0.2))
+        other.frame(SPEAKING)
 
 
 def test_texts_are_spoken_in_their_order(server, monkeypatch):

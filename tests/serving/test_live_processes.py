@@ -2,16 +2,19 @@
 
 import asyncio
 import io
+import os
+import signal
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from multitalk.live import LiveFrame
+from multitalk.serving.live import piped_process
 from multitalk.serving.live.messages import HEAD, Message, MessageKind, MessageReader
-from multitalk.serving.live.piped_process import PipedProcess
+from multitalk.serving.live.piped_process import PipedProcess, ProcessHangs
 from multitalk.serving.live.session_process import SessionProcess
-from multitalk.serving.live.sessions import LiveSessions
+from multitalk.serving.live.sessions import SESSION_MODULE, LiveSessions
 from patience import PATIENCE_SECONDS
 
 MESSAGE = Message(MessageKind.RECORDED_PART, bytes(range(200)))
@@ -46,6 +49,57 @@ def test_what_is_no_message_ends_the_pipe(head):
             await MessageReader(stream).receive()
 
     asyncio.run(run())
+
+
+class FullPipe:
+    """A pipe to a process that takes some of what waits now and then; `waiting`: bytes, in turn."""
+
+    def __init__(self, waiting: list[int]) -> None:
+        self._waiting = waiting
+        self.transport = self
+
+    def write(self, _: bytes) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return self._waiting.pop(0) if len(self._waiting) > 1 else self._waiting[0]
+
+    async def drain(self) -> None:
+        if len(self._waiting) > 1 or self._waiting[0]:
+            await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("waiting", [[300, 200, 100, 0], [300, 200, 200]], ids=["slow", "hanging"])
+def test_only_a_process_that_takes_nothing_is_killed(monkeypatch, waiting):
+    monkeypatch.setattr(piped_process, "HANGING_SECONDS", 0.01)
+    killed: list[int] = []
+    monkeypatch.setattr(os, "killpg", lambda pid, _: killed.append(pid))
+    process = PipedProcess(SimpleNamespace(pid=7, returncode=None), FullPipe(waiting), None)
+    try:
+        asyncio.run(asyncio.wait_for(process.send(MESSAGE), PATIENCE_SECONDS))
+    except ProcessHangs:
+        assert waiting[-1]
+    assert killed == ([7] if waiting[-1] else [])
+
+
+def test_what_is_sent_to_a_process_that_is_stopped_is_bounded_and_it_is_killed(monkeypatch):
+    monkeypatch.setattr(piped_process, "HANGING_SECONDS", 0.2)
+
+    async def fill(process: PipedProcess) -> None:
+        while True:
+            await process.send(Message(MessageKind.AUDIO, bytes(2**16)))
+
+    async def run() -> int | None:
+        process = await PipedProcess.start(SESSION_MODULE)
+        os.kill(process.process.pid, signal.SIGSTOP)
+        with pytest.raises(ProcessHangs):
+            await fill(process)
+        with pytest.raises(ProcessHangs):
+            await process.receive()
+        await process.end()
+        return process.process.returncode
+
+    assert asyncio.run(asyncio.wait_for(run(), PATIENCE_SECONDS)) == -signal.SIGKILL
 
 
 class HeldStarts:

@@ -7,6 +7,7 @@ import signal
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from multitalk.errors import InternalError
 from multitalk.serving.live.messages import Message, MessageReader
@@ -14,6 +15,7 @@ from multitalk.serving.live.messages import Message, MessageReader
 logger = logging.getLogger(__name__)
 
 END_SECONDS = 2.0
+HANGING_SECONDS = 10.0  # without a sign of life, after which a process is killed
 # What the process may know of the server's environment.
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR")
 
@@ -21,8 +23,15 @@ _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME
 class ProcessEnded(InternalError):
     """A session's or a peer's process has ended; nothing more comes from it."""
 
+    def __init__(self, key: str = "live_session_ended", **parameters: Any) -> None:
+        super().__init__(key, **parameters)
+
+
+class ProcessHangs(ProcessEnded):
+    """A session's or a peer's process gave no sign of life, and was killed."""
+
     def __init__(self) -> None:
-        super().__init__("live_session_ended")
+        super().__init__("live_session_hangs", seconds=HANGING_SECONDS)
 
 
 @dataclass(eq=False)
@@ -41,6 +50,8 @@ class PipedProcess:
 
     def __post_init__(self) -> None:
         self._messages = MessageReader(self.output)
+        self._received = 0  # messages
+        self._hangs = False
 
     @classmethod
     async def start(cls, module: str) -> "PipedProcess":
@@ -69,16 +80,26 @@ class PipedProcess:
         return cls(process, process.stdin, process.stdout)
 
     async def send(self, message: Message) -> None:
-        """Send a message; waits while the process is behind.
+        """Send a message; waits while the process is behind, but goes on taking messages.
 
         Raises:
             ProcessEnded: The process has ended.
+            ProcessHangs: It has taken nothing for `HANGING_SECONDS`.
         """
         try:
             self.commands.write(message.encode())
-            await self.commands.drain()
+            waiting = self.commands.transport.get_write_buffer_size()
+            while waiting:
+                try:
+                    await asyncio.wait_for(self.commands.drain(), HANGING_SECONDS)
+                    return
+                except asyncio.TimeoutError:
+                    before, waiting = waiting, self.commands.transport.get_write_buffer_size()
+                    if waiting >= before:
+                        raise self._killed() from None
+            await self.commands.drain()  # raises what has happened to the pipe
         except (BrokenPipeError, ConnectionResetError) as error:
-            raise ProcessEnded from error
+            raise self._ended() from error
 
     async def receive(self) -> Message:
         """The next message; see `MessageReader.receive`.
@@ -87,9 +108,27 @@ class PipedProcess:
             ProcessEnded: The process has ended.
         """
         try:
-            return await self._messages.receive()
+            message = await self._messages.receive()
         except EOFError as error:  # also asyncio.IncompleteReadError
-            raise ProcessEnded from error
+            raise self._ended() from error
+        self._received += 1
+        return message
+
+    async def watch(self) -> None:
+        """Watch a process that sends messages all the time, as long as somebody receives them.
+
+        Seconds are counted, so that a server that was stopped itself, as a laptop that sleeps, does
+        not take that for its processes' silence.
+
+        Raises:
+            ProcessHangs: None has come for `HANGING_SECONDS`.
+        """
+        before, silent = self._received, 0
+        while silent < HANGING_SECONDS:
+            await asyncio.sleep(1.0)
+            silent = silent + 1 if self._received == before else 0
+            before = self._received
+        raise self._killed()
 
     async def end(self) -> None:
         """Close the commands, which ends the process; kill it if that does not."""
@@ -97,9 +136,23 @@ class PipedProcess:
         try:
             await asyncio.wait_for(self._drain(), END_SECONDS)
         except asyncio.TimeoutError:
+            self._kill()
+            await self.process.wait()
+
+    def _ended(self) -> ProcessEnded:
+        return ProcessHangs() if self._hangs else ProcessEnded()
+
+    def _killed(self) -> ProcessHangs:
+        """Kill the process, which hangs; the error that says so."""
+        self._hangs = True
+        logger.error("process %d of a live session hangs and is killed", self.process.pid)
+        self._kill()
+        return ProcessHangs()
+
+    def _kill(self) -> None:
+        if self.process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-            await self.process.wait()
 
     async def _drain(self) -> None:
         while await self.output.read(2**16):

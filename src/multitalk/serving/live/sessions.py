@@ -49,6 +49,14 @@ class LiveSession:
         """
         return await self._process.receive()
 
+    async def watch(self) -> None:
+        """Watch the process, which sends 25 messages a second.
+
+        Raises:
+            ProcessHangs: It sends none.
+        """
+        await self._process.watch()
+
     async def push_audio(self, pcm: bytes, rate: int) -> None:
         """Queue sound: int16, little-endian, mono."""
         await self._process.send(Message(MessageKind.AUDIO, RATE.pack(rate) + pcm))

@@ -90,7 +90,7 @@ class LiveConversation:
         """Until the client leaves, the process ends or the server does.
 
         Raises:
-            ProcessEnded: The process has ended.
+            ProcessEnded: The process has ended, or hangs.
             WorkerError: The server has failed.
             LimitExceeded: The client reads nothing any more.
         """
@@ -102,6 +102,7 @@ class LiveConversation:
                 self._from_client(),
                 self._from_session(),
                 self._to_client(),
+                self._session.watch(),
                 self._shutdown.requested.wait(),
             )
         ]
