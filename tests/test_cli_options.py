@@ -202,6 +202,8 @@ def test_fields_of_a_request_file_keep_their_names() -> None:
     assert "audio_type: " in result.stderr
     assert "para, add, speech, singing" in result.stderr
     assert "--mode film: " in result.stderr
+    Path("job.json").write_text(json.dumps(job | {"output": "x.mp4"}))
+    assert render("--request", "job.json").stderr.startswith("output: not a field")
     Path("job.json").write_text(json.dumps(job))
     assert render("--request", "job.json").stderr.startswith("image_path: no such file")
     result = render("--request", "job.json", "--image", "no.png")

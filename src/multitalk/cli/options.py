@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
@@ -256,6 +256,10 @@ class TypedOptions:
         for option in boxes:
             places[f"bbox.{split_name(option, default='')[0]}"] = option_text("--box", option)
         return cls(places | ({"bbox": "--box"} if boxes else {}), is_whole)
+
+    def with_place(self, field: str, option: str, value: object) -> "TypedOptions":
+        """These, and one more option."""
+        return replace(self, places={**self.places, field: option_text(option, value)})
 
     def locate(self, problem: MultiTalkError) -> None:
         """Set a problem's place to what was typed; others keep the name of their field."""

@@ -77,6 +77,8 @@ def render(options: RenderCommandOptions) -> None:
             on_top = with_prompt(on_top)
         answers.locale, answers.locate = wanted_locale(given | on_top), typed.locate
         parsed = parse_request(given | with_paths_from(Path.cwd(), on_top), settings=settings)
+        # Not before: a job's JSON may have a field of this name, which is refused
+        answers.locate = typed.with_place("output", "-o", options.output).locate
         _render(parsed, options, settings, to_stdout=to_stdout)
 
 
@@ -92,7 +94,7 @@ def _request_fields(
     """
     image, voices, boxes = options.image, options.voices(), boxes_of(options.box or [])
     values = {field: value for field, (_, value) in options.by_field().items()}
-    del values["output"], values["continue_from.windows"]
+    del values["continue_from.windows"]  # a part of the next
     values["continue_from"] = _earlier_talk(options)
     values["image_path"] = None if image is None else stdin.source("--image", image)
     values["audio_type"] = ORDERS.get(str(options.order), options.order)

@@ -183,7 +183,6 @@ class RenderCommandOptions:
     def by_field(self) -> dict[str, tuple[str, object]]:
         """The option that sets a field of the request alone, and its value, by the field."""
         return {
-            "output": ("-o", self.output),
             "image_path": ("--image", self.image),
             "prompt": ("--prompt", self.prompt),
             "audio_type": ("--order", self.order),
