@@ -787,6 +787,26 @@ async def test_fragments_are_read_while_they_are_made(opened: Opener) -> None:
     assert await server.fragments(job.id) == found
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+async def test_a_fragment_whose_job_is_deleted_meanwhile_is_dropped(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, worker = await opened(), await opened()
+    await server.submit(a_job())
+    lease = await claimed(worker)
+    store = worker._store_fragment
+
+    async def delete_before(job: Job, output: dict[str, object]) -> None:
+        await server.cancel(job.id)
+        await server.forget(job.id)
+        await store(job, output)
+
+    monkeypatch.setattr(worker, "_store_fragment", delete_before)
+    assert not await worker.add_fragment(lease, {"segment": 0})
+    read = server._connection.read
+    assert await read(lambda db: db.execute("SELECT * FROM pieces").fetchall()) == []
+
+
 async def test_fragments_of_a_lost_attempt_are_not_mixed_with_the_next_one_s(
     opened: Opener, term: LeaseTerm
 ) -> None:
@@ -839,6 +859,27 @@ async def test_media_are_read_whole_and_in_part(opened: Opener, tmp_path: Path) 
     with pytest.raises(NotFound):
         await worker.media.size(name)
     assert await worker.media.size(kept) == 1
+
+
+async def test_nothing_is_left_of_a_file_whose_storing_is_cancelled(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    media = (await opened()).media
+    store, stored = media._store_file, asyncio.Event()
+
+    async def store_slowly(source: bytes, name: str) -> None:
+        await store(source, name)
+        stored.set()
+        await asyncio.sleep(0.05)
+
+    monkeypatch.setattr(media, "_store_file", store_slowly)
+    putting = asyncio.create_task(media.put(b"video", job_id="job-1", suffix=".mp4"))
+    await stored.wait()
+    assert await media.job_bytes("job-1") == 5
+    putting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await putting
+    assert await media.job_bytes("job-1") == 0
 
 
 @pytest.mark.parametrize("name", ["", "a", "../../etc/passwd", "job/../x.mp4", "job/" + "0" * 32])

@@ -440,6 +440,30 @@ async def test_cancelling_stops_the_work_within_a_second_or_so(open_shop: Shop) 
     assert (await open_shop.queue.get(job.id)).status is JobStatus.CANCELLED
 
 
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_a_file_that_is_stored_after_its_job_was_deleted_is_removed(
+    open_shop: Shop, monkeypatch: pytest.MonkeyPatch, is_streamed: bool
+) -> None:
+    media = open_shop.worker._source.media
+    put = media.put
+
+    async def delete(job_id: str) -> None:
+        await open_shop.queue.cancel(job_id)
+        await open_shop.queue.forget(job_id)
+
+    async def put_late(source: Path | bytes, *, job_id: str, suffix: str) -> str:
+        if job_id == deleted.id:
+            await asyncio.shield(delete(job_id))
+        return await put(source, job_id=job_id, suffix=suffix)
+
+    monkeypatch.setattr(media, "put", put_late)
+    deleted = await open_shop.send("slow talk", stream=is_streamed)
+    await open_shop.end_of(await open_shop.send())
+    with pytest.raises(NotFound):
+        await open_shop.queue.get(deleted.id)
+    assert await open_shop.queue.media.job_bytes(deleted.id) == 0
+
+
 @on_sqlite
 async def test_a_job_that_takes_too_long_is_timed_out_by_its_worker(open_shop: Shop) -> None:
     policy = Policy(execution_seconds=1.0)

@@ -31,7 +31,7 @@ from typing_extensions import override
 from multitalk.errors import InvalidRequest, NotFound, QueueUnavailable
 from multitalk.net.deadline import within
 from multitalk.net.retry import retry_async
-from multitalk.serving.queue.media import MediaStore, check_name, new_name
+from multitalk.serving.queue.media import MediaStore, check_name
 
 KEEP_SECONDS = 15 * 86_400.0  # time to live of all data; a job lasts 14 days at most
 REPLICAS = ("1", "3", "5")  # odd numbers have a majority
@@ -232,8 +232,7 @@ class JetStreamMedia(MediaStore):
         return None
 
     @override
-    async def put(self, source: Path | bytes, *, job_id: str, suffix: str) -> str:
-        name = new_name(job_id, suffix)
+    async def _store_file(self, source: Path | bytes, name: str) -> None:
         with translate_errors():
             await self._store.files.put(name.replace("/", "."), b"")
             if isinstance(source, bytes):
@@ -241,7 +240,6 @@ class JetStreamMedia(MediaStore):
             else:
                 with source.open("rb") as file:
                     await self._store.media.put(name, file)
-        return name
 
     @override
     async def size(self, name: str) -> int:
@@ -285,7 +283,7 @@ class JetStreamMedia(MediaStore):
     async def remove_job(self, job_id: str) -> None:
         with translate_errors():
             for name in await self._names(job_id):
-                await self._remove(name)
+                await self._remove_file(name)
             await self._store.purge("files", f"{job_id}.>")
 
     async def _names(self, job_id: str) -> list[str]:
@@ -295,12 +293,10 @@ class JetStreamMedia(MediaStore):
         subjects = info.state.subjects or {}
         return [f"{job_id}/{subject.split(f'{job_id}.', 1)[1]}" for subject in subjects]
 
-    async def _remove(self, name: str) -> None:
-        try:
-            info = await self._store.media.get_info(name)
-        except NotFoundError:
-            return
-        await self._store.media.delete(info.name)
+    @override
+    async def _remove_file(self, name: str) -> None:
+        with translate_errors(), suppress(NotFoundError):
+            await self._store.media.delete((await self._store.media.get_info(name)).name)
 
     async def _find(self, name: str) -> tuple[int, str]:
         """A file's size, and the NATS subject token of its chunks."""

@@ -50,9 +50,8 @@ class MediaStore(ABC):
     def directory(self) -> Path | None:
         """The directory of the files, which may not exist yet; None: on another machine."""
 
-    @abstractmethod
     async def put(self, source: Path | bytes, *, job_id: str, suffix: str) -> str:
-        """Store a file under a new name.
+        """Store a file under a new name; nothing is left of a call that is cancelled.
 
         Args:
             source: The bytes, or a file, which stays in place and must not be changed afterwards.
@@ -62,6 +61,24 @@ class MediaStore(ABC):
         Returns:
             The name.
         """
+        name = new_name(job_id, suffix)
+        storing = asyncio.ensure_future(self._store_file(source, name))
+        try:
+            await asyncio.shield(storing)
+        except asyncio.CancelledError:
+            with suppress(QueueUnavailable):  # else it is removed with the job
+                await storing  # its thread cannot be cancelled
+                await self._remove_file(name)
+            raise
+        return name
+
+    @abstractmethod
+    async def _store_file(self, source: Path | bytes, name: str) -> None:
+        """Store a file under a name."""
+
+    @abstractmethod
+    async def _remove_file(self, name: str) -> None:
+        """Remove a file, if it is there."""
 
     @abstractmethod
     async def size(self, name: str) -> int:
@@ -114,13 +131,18 @@ class DirectoryMedia(MediaStore):
         return self.root
 
     @override
-    async def put(self, source: Path | bytes, *, job_id: str, suffix: str) -> str:
-        name = new_name(job_id, suffix)
+    async def _store_file(self, source: Path | bytes, name: str) -> None:
         try:
             await asyncio.to_thread(self._put, source, self.root / name)
         except OSError as error:
             raise translate_os_error(error) from error
-        return name
+
+    @override
+    async def _remove_file(self, name: str) -> None:
+        try:
+            await asyncio.to_thread((self.root / name).unlink, missing_ok=True)
+        except OSError as error:
+            raise translate_os_error(error) from error
 
     @override
     async def size(self, name: str) -> int:

@@ -337,7 +337,7 @@ class SqliteQueue(JobQueue):
         fragment = FragmentRecord(number=job.next_fragment, output=dict(output)).to_json()
         await self._connection.write(
             lambda db: db.execute(
-                "INSERT OR REPLACE INTO pieces VALUES (?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO pieces SELECT id, ?2, ?3, ?4 FROM jobs WHERE id = ?1",
                 (job.id, job.token, job.next_fragment, fragment),
             )
         )

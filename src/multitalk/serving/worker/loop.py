@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from multitalk.disk import check_free_space
 from multitalk.engines.base import Engine
-from multitalk.errors import DiskUnusable, EngineBroken, QueueUnavailable
+from multitalk.errors import DiskUnusable, EngineBroken, NotFound, QueueUnavailable
 from multitalk.job.self_test import check_work_directory
 from multitalk.net.retry import backoff, retry_async
 from multitalk.serving.logs import RateLimitedLog
@@ -221,6 +221,18 @@ class WorkerLoop:
         else:
             self._pause = 0.0
             await self._finish(lease, end.outcome)
+        await self._remove_files_of_deleted(job_id)
+
+    async def _remove_files_of_deleted(self, job_id: str) -> None:
+        """Remove a job's files if it was deleted: one may have been on its way to the store."""
+        queue = self._traits.queue
+        if queue is None:
+            return
+        with suppress(QueueUnavailable):  # `sweep` removes them, later
+            try:
+                await queue.get(job_id)
+            except NotFound:
+                await queue.media.remove_job(job_id)
 
     async def _note_breakage(self, end: JobEnd, job_id: str) -> None:
         """Decide whether another job can be done here."""
