@@ -304,9 +304,10 @@ class _Head:
         self.notices: tuple[Notice, ...] = (*notices, *rigged.notices)
 
     def draw(self, track: VisemeTrack, pitch: float) -> NDArray[np.uint8]:
-        """The next frame, RGB uint8 [H, W, 3], for a track of one frame and its pitch."""
+        """The next frame, RGB uint8 [H, W, 3], for a track that begins with it and its pitch."""
         frame = self._backdrop.copy()
-        (pose,) = self._animator.poses(track, pitch=np.array([pitch], np.float32))
+        pitches = np.array([pitch], np.float32)
+        (pose,) = self._animator.poses(track, num_frames=1, pitch=pitches)
         self._renderer.draw(frame, pose)
         return frame
 

@@ -42,7 +42,13 @@ class AudioBlock:
 
 @dataclass(frozen=True)
 class PlayoutFrame:
-    """One frame's audio, its mouth (a track of one frame) and its pitch."""
+    """One frame's audio, mouth and pitch.
+
+    Attributes:
+        block: The audio.
+        track: From this frame on, as far as it is known.
+        pitch: Semitones; NaN where unvoiced.
+    """
 
     block: AudioBlock
     track: VisemeTrack
@@ -151,7 +157,7 @@ class PlayoutBuffer:
         if not is_drawn:
             self._played += 1
             return PlayoutFrame(block, self._last, float("nan"))
-        self._last = self._with_closing_mouth(self._visemes.frame(self._played))
+        self._last = self._with_closing_mouth(self._visemes.frames_from(self._played))
         speaks = float(self._last.activity[0]) > 0
         pitch = self._visemes.pitch(self._played) if speaks else float("nan")
         self._played += 1
@@ -164,7 +170,7 @@ class PlayoutBuffer:
             self._visemes.cut(self._played)
             self._visemes.silence()
             self._resampler = StreamingResampler(self._rate)
-            self._interrupted_mouth, self._closing_frames = self._last, CLOSING_FRAMES
+            self._interrupted_mouth, self._closing_frames = self._last[:1], CLOSING_FRAMES
             if self._fade is not None:
                 self._queue.appendleft(self._fade)
                 self._fade = None

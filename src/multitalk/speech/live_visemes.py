@@ -111,7 +111,11 @@ class LiveVisemes:
         self._is_current = False
 
     def frame(self, index: int) -> VisemeTrack:
-        """The mouth at (index + 0.5) / 25 s: a track of one frame.
+        """The mouth at (index + 0.5) / 25 s: a track of one frame."""
+        return self.frames_from(index)[:1]
+
+    def frames_from(self, index: int) -> VisemeTrack:
+        """The track from a frame on, as far as it is known; what follows that frame may change.
 
         Args:
             index: One of the last `MOST_AHEAD` + 1 that were appended. Those behind it are the
@@ -122,10 +126,10 @@ class LiveVisemes:
         place = index * STEPS_PER_FRAME - self._num_steps  # from the end
         steps = self._steps[place - MOVEMENT_CONTEXT :]
         if np.all(steps[:, NUM_VISEMES] < SILENT_LOG_ENERGY):
-            return VisemeTrack.silent(1)
+            return VisemeTrack.silent(self._num_frames - index)
         track = track_from_probabilities(steps[:, :NUM_VISEMES], steps[:, NUM_VISEMES])
         first = MOVEMENT_CONTEXT // STEPS_PER_FRAME
-        return track[first : first + 1]
+        return track[first:]
 
     def _classify(self) -> None:
         """Bring the steps up to the newest feature."""

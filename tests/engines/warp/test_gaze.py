@@ -14,6 +14,7 @@ from multitalk.engines.warp.gaze import (
 )
 from multitalk.engines.warp.gestures import FARTHEST_LOOK, Gestures
 from multitalk.engines.warp.rig import Rig
+from multitalk.engines.warp.voice_cues import VoiceCues
 
 LEFT, RIGHT = (-0.6, 0.0), (0.5, 0.1)
 
@@ -76,6 +77,33 @@ def test_who_speaks_looks_at_the_viewer_and_nods_no_more() -> None:
     for begin in range(200, 1000, 200):
         assert all(a.held == 0 for a in speaker[begin + 10 : begin + 100])
         assert any(a.held == 1 for a in speaker[begin + 100 : begin + 200])
+
+
+def test_listeners_turn_about_when_a_voice_begins_and_its_speaker_before() -> None:
+    """Seconds after the voice, which begins 0.1 s after the activity."""
+    own, other = phrases(60, spoken=2, silent=4), phrases(60, spoken=2, silent=4)
+    other = np.roll(other, 75)
+    noticed, returned = [], []
+    for seed in range(10):
+        attending, cues = GazeModel(seed, 0, (LEFT,)), (VoiceCues(), VoiceCues())
+        held = []
+        for frame in range(len(own)):
+            near = slice(frame, frame + 17)
+            of_own, of_other = (
+                state.step(voice[near].tolist())
+                for state, voice in zip(cues, (own, other), strict=True)
+            )
+            gaze = attending.step(own[frame], [other[frame]], cue=of_own, cues=[of_other])
+            held.append(gaze.held)
+        for begins in range(75, len(own) - 75, 150):
+            away = np.array(held[begins - 12 : begins + 25])
+            if away[0] == 0:
+                noticed.append(int(np.argmax(away > 0)) / 25 - 0.48 - 0.1)
+            back = np.array(held[begins + 75 - 25 : begins + 75 + 25])
+            returned.append(int(np.flatnonzero(back > 0).max(initial=0)) / 25 - 1 - 0.1)
+    assert -0.2 < np.median(noticed) < 0.2
+    assert -0.5 < np.median(returned) < -0.2
+    assert max(returned) < 0
 
 
 def test_who_pauses_alone_looks_aside_for_a_moment_and_does_not_nod() -> None:

@@ -9,6 +9,7 @@ from multitalk.engines.warp.poses import INDEX, PoseAnimator, Prosody
 from multitalk.engines.warp.prompt_cues import MOODS, NEUTRAL, MoodTimeline
 from multitalk.engines.warp.renderer import HeadRenderer, Pose
 from multitalk.engines.warp.rig import Rig
+from multitalk.engines.warp.voice_cues import LOOK_AHEAD
 from multitalk.face.detector import FaceDetector
 from multitalk.face.landmarks import FaceLandmarks
 from multitalk.speech.viseme_track import VisemeTrack
@@ -117,7 +118,13 @@ def test_poses_do_not_depend_on_how_the_talk_is_cut(rig: Rig) -> None:
         poses = []
         for first in range(0, len(talk), chunk):
             part = slice(first, first + chunk)
-            poses += animator.poses(talk[part], pitch=pitch[part], others=[other[part]])
+            known = slice(first, first + chunk + LOOK_AHEAD)
+            poses += animator.poses(
+                talk[known],
+                num_frames=len(pitch[part]),
+                pitch=pitch[part],
+                others=[other[known]],
+            )
         return np.array([[*pose.weights, pose.closed, *pose.look] for pose in poses])
 
     whole = performed(len(talk))
@@ -128,9 +135,27 @@ def test_poses_do_not_depend_on_how_the_talk_is_cut(rig: Rig) -> None:
     assert frown[-1] > 0.8
 
 
+@pytest.mark.parametrize("closed", [False, True])
+def test_lips_part_for_a_breath_before_the_voice_and_meet_for_its_first_sound(
+    rig: Rig, closed: bool
+) -> None:
+    speaks = np.repeat([0, 1], [50, 50]).astype(np.float32)
+    closure = np.zeros(100, np.float32)
+    closure[50:53] = closed
+    opening = 0.03 * speaks
+    talk = replace(VisemeTrack.silent(100), activity=speaks, opening=opening, closure=closure)
+    animator = PoseAnimator(rig, seed=1, person=0, num_frames=100)
+    opened = np.array([pose.weights[INDEX["open"]] for pose in animator.poses(talk)])
+    assert np.all(opened[:38] == 0)
+    assert np.all(opened[45:50] > 0)
+    assert np.all((opened[50:53] == 0) == closed)
+    silent = PoseAnimator(rig, seed=1, person=0, num_frames=100)
+    assert all(pose.weights[INDEX["open"]] == 0 for pose in silent.poses(VisemeTrack.silent(100)))
+
+
 def test_brows_sink_a_little_while_the_eyes_are_shut(rig: Rig) -> None:
-    animator = PoseAnimator(rig, seed=1, person=0, num_frames=600)
-    poses = list(animator.poses(VisemeTrack.silent(600)))
+    animator = PoseAnimator(rig, seed=1, person=0, num_frames=1500)
+    poses = list(animator.poses(VisemeTrack.silent(1500)))
     brows = np.array([pose.weights[INDEX["brow"]] for pose in poses])
     closed = np.array([pose.closed for pose in poses])
     shut = np.flatnonzero(closed == 1)

@@ -17,6 +17,7 @@ from multitalk.engines.warp.quality import QUALITIES
 from multitalk.engines.warp.renderer import Pose
 from multitalk.engines.warp.rig import Rig
 from multitalk.engines.warp.rigged_scene import rig_scene
+from multitalk.engines.warp.voice_cues import with_following
 from multitalk.errors import InvalidRequest
 from multitalk.face.detector import FaceDetector
 from multitalk.messages import Notice
@@ -89,8 +90,8 @@ class _Mouths(NamedTuple):
     """What each person's voice says in one chunk of frames.
 
     Attributes:
-        tracks: Of mouth movement.
-        pitches: Semitones per frame.
+        tracks: Of mouth movement, of this chunk and of up to `LOOK_AHEAD` frames after it.
+        pitches: Semitones per frame of the chunk.
     """
 
     tracks: tuple[VisemeTrack, ...]
@@ -101,11 +102,11 @@ def _mouths(scene: Scene) -> Iterator[_Mouths]:
     """The mouths of all persons, chunk by chunk."""
     voices, count = [speaker.speech for speaker in scene.speakers], scene.num_frames
     tracks = (
-        stream_visemes(voice, num_frames=count, chunk_frames=CHUNK_FRAMES) for voice in voices
+        with_following(stream_visemes(voice, num_frames=count, chunk_frames=CHUNK_FRAMES))
+        for voice in voices
     )
     pitches = (stream_pitch(voice, num_frames=count, chunk_frames=CHUNK_FRAMES) for voice in voices)
     return map(_Mouths, zip(*tracks, strict=True), zip(*pitches, strict=True))
-    return map(_Mouths, tracks, pitches)
 
 
 def _poses(
@@ -131,6 +132,7 @@ def _poses(
             list(
                 animator.poses(
                     tracks[person],
+                    num_frames=len(pitches[person]),
                     pitch=pitches[person],
                     others=tracks[:person] + tracks[person + 1 :],
                 )

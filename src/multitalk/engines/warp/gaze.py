@@ -12,6 +12,7 @@ import numpy as np
 
 from multitalk.engines.warp.face_frame import HeadFrame
 from multitalk.engines.warp.smoothing import LowPass
+from multitalk.engines.warp.voice_cues import NO_CUE, SPEAKS, Cue
 from multitalk.face import mesh
 from multitalk.timebase import FPS
 
@@ -32,9 +33,11 @@ HEAD_SHARE = 0.30  # of the gaze's angle that the head turns
 HEAD_LIMITS = (7 * DEGREE, 3.5 * DEGREE)  # yaw, pitch
 HEAD_STAYS = 0.5  # of that turn, while the eyes are back at the viewer for a moment
 HEAD_SECONDS, SMILE_SECONDS = 0.11, 0.5  # time constants
-SPEAKS = 0.5  # activity from which somebody counts as speaking
-NOTICE_SECONDS = (0.10, 0.45)  # until a new speaker is looked at
-RETURN_SECONDS = (0.04, 0.2)  # until somebody who starts to speak looks at the viewer
+# Seconds before a voice in which its speaker turns to the viewer. Listeners' heads turn about when
+# it begins, some before (Hadley and Culling, "Timing of head turns to upcoming talkers", 2022).
+PREPARES, IS_NOTICED = 0.45, 0.25
+NOTICE_SECONDS = (0.10, 0.45)  # from then until a new speaker is looked at
+RETURN_SECONDS = (0.04, 0.2)  # until somebody who is about to speak looks at the viewer
 REMEMBER_SECONDS = 2.5  # for which the last speaker is still looked at
 LET_GO_SECONDS = (0.0, 0.5)  # until the eyes then go back
 AT_SPEAKER_SECONDS, AT_VIEWER_SECONDS = (1.2, 1.5), (0.35, 0.5)
@@ -172,9 +175,28 @@ class GazeModel:
         self._to_nod = self._seconds_to_nod()
         self._smile = LowPass(SMILE_SECONDS)
 
-    def step(self, activity: float, others: Sequence[float] = ()) -> Gaze:
-        """The next frame, given the activity of this person and of each of the others, 0..1."""
-        speaks = activity > SPEAKS
+    def step(
+        self,
+        activity: float,
+        others: Sequence[float] = (),
+        *,
+        cue: Cue = NO_CUE,
+        cues: Sequence[Cue] = (),
+    ) -> Gaze:
+        """The next frame.
+
+        Args:
+            activity: Of this person, 0..1.
+            others: Activity of each of the others.
+            cue: Of this person's voice.
+            cues: Of the others' voices; none where they are not known.
+        """
+        speaks = activity > SPEAKS or cue.onset <= PREPARES
+        if cues:
+            others = [
+                1.0 if other_cue.onset <= IS_NOTICED else other
+                for other, other_cue in zip(others, cues, strict=True)
+            ]
         self._choose_target(speaks, others)
         shifts = self._move_eyes()
         listens = self._target is not None and self._target != THOUGHT

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from multitalk.array_types import DoubleArray
+from multitalk.engines.warp.breathing import SWELL as BREATH_SWELL
+from multitalk.engines.warp.breathing import Breath, Breathing
 from multitalk.engines.warp.gaze import (
     GAZE_BY_PITCH,
     GAZE_BY_YAW,
@@ -21,6 +23,7 @@ from multitalk.engines.warp.gaze import (
 )
 from multitalk.engines.warp.head_motion import MOTIONS
 from multitalk.engines.warp.smoothing import LowPass, SmoothNoise
+from multitalk.engines.warp.voice_cues import NO_CUE, Cue
 from multitalk.timebase import FPS
 
 DEGREE = np.pi / 180
@@ -29,12 +32,12 @@ SETTLE_SECONDS = 0.6  # the head starts exactly as photographed
 # A posture is the first six of `head_motion.MOTIONS`: yaw, pitch, roll (radians), shift_x (face
 # widths), shift_y (face heights), swell. Positive pitch looks up.
 POSTURE = 6
-YAW, PITCH, ROLL, SHIFT_X, SHIFT_Y, SWELL, BODY_X = (
+YAW, PITCH, ROLL, SHIFT_X, SHIFT_Y, SWELL, BREATHE, BODY_X = (
     MOTIONS.index(name)
-    for name in ("yaw", "pitch", "roll", "shift_x", "shift_y", "swell", "body_x")
+    for name in ("yaw", "pitch", "roll", "shift_x", "shift_y", "swell", "breathe", "body_x")
 )
 # Standard deviation of the postures that a speaker moves to and holds, and their limits.
-HELD = np.array([8.6 * DEGREE, 8.1 * DEGREE, 4.9 * DEGREE, 0.018, 0.010, 0.016])
+HELD = np.array([8.4 * DEGREE, 8.2 * DEGREE, 4.3 * DEGREE, 0.018, 0.010, 0.016])
 FARTHEST = np.array([9.5 * DEGREE, 8.5 * DEGREE, 7.0 * DEGREE, 0.045, 0.040, 0.035])
 LARGEST = 1.2 * FARTHEST  # at any liveliness
 # Standard deviation of the sway on top while speaking, its rates (Hz), and its share in silence.
@@ -51,18 +54,17 @@ BODY_SECONDS, BODY_FOLLOWS, BODY_LEANS = 0.13, 0.45, 0.20
 
 # How postures change. Seconds are time constants of the movement, and parameters of a gamma
 # distribution (shape 2, scale) plus a minimum for how long a posture is held.
-SPEAKS, BEGINS_TO_SPEAK = 0.3, 0.25  # of the smoothed activity
+SPEAKS = 0.3  # of the smoothed activity
+BEGINS, BEGINNING_SECONDS = 0.06, 1.0  # before the voice; for which it then counts as speaking
 LISTENING = 0.45  # of a speaker's amplitude
 RETURNING = 0.3  # share of the moves that end near the middle
 NEAR_THE_MIDDLE = 0.35  # of HELD
 SWINGS_BACK = 0.45  # of the previous posture: mean overshoot beyond the middle
 FIRST_MOVE_SECONDS = 0.15
 MOVE_SECONDS, LISTENING_MOVE_SECONDS = (0.05, 0.11), (0.15, 0.35)
-HOLD_SECONDS, LISTENING_HOLD_SECONDS = (0.22, 0.25), (1.2, 0.6)
+HOLD_SECONDS, LISTENING_HOLD_SECONDS = (0.30, 0.22), (1.2, 0.6)
 
-# Breath: rate (Hz), and amplitudes of `swell` and `breathe`.
-BREATHS_PER_SECOND = 0.27
-BREATH = np.array([0.0015, 0.004])
+CHIN_BY_BREATH = 1.2 * DEGREE  # up, while a breath is drawn
 
 # Voice to head and brows: time constants (seconds), delay and size of nods.
 ACTIVITY_SECONDS, VOICE_SECONDS, HABIT_SECONDS = 0.32, 0.04, 1.0
@@ -78,16 +80,17 @@ BROW_LIMITS = (-0.5, 0.9)
 # Glances: standard deviations, limits (eye widths, across and down), share, seconds.
 GLANCE, GLANCE_LIMITS, GLANCE_SHARE = (0.05, 0.018), ((-0.09, 0.09), (-0.03, 0.04)), 0.5
 FIRST_GLANCE, GLANCE_SECONDS, VIEWER_SECONDS = (1.0, 2.0), (0.25, 0.8), (0.8, 3.0)
+LOOKS_BACK = 0.4  # seconds before the voice
 FARTHEST_LOOK = (0.10, 0.045)  # eye widths, across and down
 
 # Blinks: closing of the lids in the frames of one: shut within 80 ms, open again after 160 to 200,
 # under half open for 0.12 s. Between blinks the lids are as in the photograph: a look moves them.
 BLINK = (0.50, 1.0, 0.85, 0.55, 0.25)
-SECONDS_TO_BLINK, MIN_SECONDS_TO_BLINK = 4.2, 0.5  # mean of a speaker, minimum
+SECONDS_TO_BLINK, MIN_SECONDS_TO_BLINK = 4.5, 0.5  # mean of a speaker, minimum
 FIRST_BLINK_SECONDS = (0.8, 2.2)
 HALF_BLINKS, DOUBLE_BLINKS, HALF_CLOSED = 0.04, 0.10, 0.62  # shares; size of a half blink
 BLINK_TURN, BLINK_AT_TURN = 11 * DEGREE, 0.25  # from this turn, this share goes with a blink
-PHRASE_ENDS, BLINK_AT_PHRASE_END = 0.5, 0.4  # activity; share of the phrases
+BLINK_AT_PHRASE_END, BLINK_AT_ONSET = 0.4, 0.2  # shares of the phrases
 BLINK_SOON_SECONDS = 0.08
 
 
@@ -100,12 +103,14 @@ class Gesture:
         brow: Raised brows, 0..1; negative is lowered.
         closed: Lids, 0 open .. 1 shut.
         look: Shift of the irises (right, down), eye widths.
+        parted: How far the lips part for a breath, 0..1.
     """
 
     motion: DoubleArray
     brow: float
     closed: float
     look: tuple[float, float]
+    parted: float
 
 
 class Gestures:
@@ -127,10 +132,11 @@ class Gestures:
         delay = NOD_SECONDS - 2 * (VOICE_SECONDS + NOD_FILTER_SECONDS)
         self._stresses = deque([0.0] * round(delay * FPS))
         self._body = (LowPass(BODY_SECONDS), LowPass(BODY_SECONDS))
-        self._blinks = _Blinks(rng)
-        self._glances = _glances(rng)
+        # Each draws from a generator of its own: when one draws does not change another.
+        self._breathing = Breathing(np.random.default_rng([seed, person, 3]))
+        self._blinks = _Blinks(np.random.default_rng([seed, person, 4]))
+        self._glances = _Glances(np.random.default_rng([seed, person, 5]))
         self._fixation = Fixation(seed, person)
-        self._phase = rng.uniform(0, 2 * np.pi)
         self._frame = 0
 
     def step(
@@ -140,6 +146,7 @@ class Gestures:
         loudness: float,
         gaze: Gaze = NEUTRAL_GAZE,
         liveliness: float = 1.0,
+        cue: Cue = NO_CUE,
     ) -> Gesture:
         """The next frame's gesture.
 
@@ -148,14 +155,16 @@ class Gestures:
             loudness: Of the voice, 0..1.
             gaze: Of the person.
             liveliness: Of the current mood, a factor.
+            cue: Of the person's voice.
         """
         t = self._frame / FPS
         self._frame += 1
         speaking = self._activity.step(activity)
         voice = self._voice.step(loudness)
         stress = (voice - self._habit.step(voice)) * speaking
-        turned = self._posture.step(speaking)
-        posture = self._posture_now(t, speaking, stress, gaze)
+        turned = self._posture.step(speaking, cue)
+        breath = self._breathing.step(cue)
+        posture = self._posture_now(t, speaking, stress, gaze, breath)
         settled = min(1.0, t / SETTLE_SECONDS)
         settled = settled * settled * (3 - 2 * settled)
         liveliness *= self._liveliness
@@ -163,16 +172,16 @@ class Gestures:
         motion = np.zeros(len(MOTIONS))
         motion[:POSTURE] = np.clip(lively * posture, -LARGEST, LARGEST)
         motion[BODY_X:] = self._shoulders(motion)
-        breath = np.sin(2 * np.pi * BREATHS_PER_SECOND * t + self._phase) - np.sin(self._phase)
-        motion[SWELL : SWELL + 2] += settled * breath * BREATH
+        motion[SWELL] += settled * BREATH_SWELL * breath.chest
+        motion[BREATHE] += settled * breath.chest
         noise = BROW_NOISE * self._brows.at(t) * (SILENT_BROW + (1 - SILENT_BROW) * speaking)
         accent = BROW_BY_STRESS * max(stress - BROW_FROM, 0.0) - BROW_RESTS * speaking + noise
         brow = lively * self._raised.step(float(np.clip(accent, *BROW_LIMITS)))
-        (right, down), (aside, below) = next(self._glances), self._fixation.step()
+        (right, down), (aside, below) = self._glances.step(cue), self._fixation.step()
         look = _look((right + aside, down + below), gaze, motion, min(lively, 1.0))
         turned = max(turned * liveliness, 2 * BLINK_TURN if gaze.shifts and gaze.held else 0.0)
-        closed = self._blinks.step(speaking, turned=turned)
-        return Gesture(motion, brow, closed, look)
+        closed = self._blinks.step(cue, turned=turned)
+        return Gesture(motion, brow, closed, look, breath.parted)
 
     def _shoulders(self, motion: DoubleArray) -> tuple[float, float]:
         """Shift of the shoulders after the head: face widths right, face heights down."""
@@ -180,14 +189,16 @@ class Gestures:
         right = BODY_FOLLOWS * motion[SHIFT_X] + BODY_LEANS * motion[ROLL]
         return aside.step(float(right)), down.step(float(BODY_FOLLOWS * motion[SHIFT_Y]))
 
-    def _posture_now(self, t: float, speaking: float, stress: float, gaze: Gaze) -> DoubleArray:
-        """The held posture with sway, nods and the turn of the gaze, [6]."""
+    def _posture_now(
+        self, t: float, speaking: float, stress: float, gaze: Gaze, breath: Breath
+    ) -> DoubleArray:
+        """The held posture with sway, nods, the gaze's turn and a breath's raised chin, [6]."""
         sway = np.array([noise.at(t) for noise in self._sway]) * SWAYING
         posture = self._posture.at + sway * (SILENT_SWAY + (1 - SILENT_SWAY) * speaking)
         self._stresses.append(stress)
         posture[PITCH] -= NOD * self._nod.step(self._stresses.popleft())
         posture[[YAW, PITCH]] += gaze.turn
-        posture[PITCH] -= gaze.nod
+        posture[PITCH] += CHIN_BY_BREATH * breath.drawn - gaze.nod
         posture[SHIFT_X] += ASIDE_BY_YAW * posture[YAW]
         posture[SHIFT_Y] -= LOWERED_BY_PITCH * posture[PITCH]
         return posture
@@ -207,21 +218,30 @@ class _Posture:
         self._target = np.zeros(POSTURE)
         self._keep = np.exp(-1 / (FIRST_MOVE_SECONDS * FPS))
         self._seconds_left = SETTLE_SECONDS
-        self._spoke = 0.0
+        self._is_near = False  # the voice that begins
+        self._beginning = 0.0  # seconds for which it then counts as speaking
 
-    def step(self, speaking: float) -> float:
+    def step(self, speaking: float, cue: Cue) -> float:
         """Advance one frame; the turn, radians, of a move that begins in it."""
         self._seconds_left -= 1 / FPS
-        begins = speaking > BEGINS_TO_SPEAK >= self._spoke
-        self._spoke = speaking
-        turned = self._begin_move(speaking) if begins or self._seconds_left <= 0 else 0.0
+        self._beginning -= 1 / FPS
+        was_near, self._is_near = self._is_near, cue.onset <= BEGINS
+        begins = self._is_near and not was_near
+        if begins:
+            self._beginning = BEGINNING_SECONDS
+        turned = 0.0
+        if begins or self._seconds_left <= 0:
+            turned = self._begin_move(self._beginning > 0 or speaking > SPEAKS)
+        elif cue.ends:
+            self._beginning = 0.0
+            turned = self._begin_move(speaks=False)
         # Critically damped, as `LowPass`.
         self._midway += (1 - self._keep) * (self._target - self._midway)
         self.at = self.at + (1 - self._keep) * (self._midway - self.at)
         return turned
 
-    def _begin_move(self, speaking: float) -> float:
-        rng, speaks = self._rng, speaking > SPEAKS
+    def _begin_move(self, speaks: bool) -> float:
+        rng = self._rng
         size = 1.0 if speaks else LISTENING
         if rng.random() < RETURNING:
             size *= NEAR_THE_MIDDLE
@@ -241,21 +261,22 @@ class _Blinks:
         self._rng = rng
         self._seconds_left = rng.uniform(*FIRST_BLINK_SECONDS)
         self._lids: Iterator[float] = iter(())
-        self._spoke = 0.0
+        self._is_near = False  # the voice that begins
 
-    def step(self, speaking: float, *, turned: float) -> float:
+    def step(self, cue: Cue, *, turned: float) -> float:
         """The next frame, 0 open .. 1 shut.
 
         Args:
-            speaking: Smoothed activity, 0..1.
+            cue: Of the voice.
             turned: Turn, radians, of a head movement that begins in this frame.
         """
         rng = self._rng
         self._seconds_left -= 1 / FPS
-        phrase_ends = speaking < PHRASE_ENDS <= self._spoke
-        self._spoke = speaking
-        if (phrase_ends and rng.random() < BLINK_AT_PHRASE_END) or (
-            turned > BLINK_TURN and rng.random() < BLINK_AT_TURN
+        was_near, self._is_near = self._is_near, cue.onset <= LOOKS_BACK
+        if (
+            (cue.ends and rng.random() < BLINK_AT_PHRASE_END)
+            or (self._is_near and not was_near and rng.random() < BLINK_AT_ONSET)
+            or (turned > BLINK_TURN and rng.random() < BLINK_AT_TURN)
         ):
             self._seconds_left = min(self._seconds_left, BLINK_SOON_SECONDS)
         if self._seconds_left <= 0:
@@ -289,22 +310,32 @@ def _look(
     )
 
 
-def _glances(rng: np.random.Generator) -> Iterator[tuple[float, float]]:
-    """Where the eyes look, eye widths per frame: at the viewer, with small quick glances."""
-    here = (0.0, 0.0)
-    for _ in range(round(rng.uniform(*FIRST_GLANCE) * FPS)):
-        yield here
-    while True:
-        if here == (0.0, 0.0) or rng.random() < GLANCE_SHARE:
-            right, down = (float(rng.normal(0, deviation)) for deviation in GLANCE)
-            there = (
-                float(np.clip(right, *GLANCE_LIMITS[0])),
-                float(np.clip(down, *GLANCE_LIMITS[1])),
-            )
-        else:
-            there = (0.0, 0.0)
-        yield ((here[0] + there[0]) / 2, (here[1] + there[1]) / 2)
-        here = there
-        stay = rng.uniform(*(GLANCE_SECONDS if here != (0.0, 0.0) else VIEWER_SECONDS))
-        for _ in range(max(1, round(stay * FPS))):
-            yield here
+class _Glances:
+    """Where the eyes look: at the viewer, with quick glances, back before the voice begins."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self._to = (0.0, 0.0)
+        self._frames_left = round(rng.uniform(*FIRST_GLANCE) * FPS)
+
+    def step(self, cue: Cue) -> tuple[float, float]:
+        """The next frame's shift of the irises (right, down), eye widths."""
+        if cue.onset <= LOOKS_BACK and self._to != (0.0, 0.0):
+            return self._glance_at((0.0, 0.0))
+        self._frames_left -= 1
+        if self._frames_left >= 0:
+            return self._to
+        if self._to != (0.0, 0.0) and self._rng.random() >= GLANCE_SHARE:
+            return self._glance_at((0.0, 0.0))
+        right, down = (
+            float(np.clip(self._rng.normal(0, deviation), *limits))
+            for deviation, limits in zip(GLANCE, GLANCE_LIMITS, strict=True)
+        )
+        return self._glance_at((right, down))
+
+    def _glance_at(self, there: tuple[float, float]) -> tuple[float, float]:
+        """Half-way in the first frame, and there in those that follow."""
+        here, self._to = self._to, there
+        stay = GLANCE_SECONDS if there != (0.0, 0.0) else VIEWER_SECONDS
+        self._frames_left = max(1, round(self._rng.uniform(*stay) * FPS))
+        return ((here[0] + there[0]) / 2, (here[1] + there[1]) / 2)

@@ -15,6 +15,7 @@ from multitalk.engines.warp.prompt_cues import NEUTRAL_TIMELINE, Mood, MoodTimel
 from multitalk.engines.warp.renderer import Pose
 from multitalk.engines.warp.rig import INDEX, WEIGHTS, Rig
 from multitalk.engines.warp.smoothing import LowPass, ramp
+from multitalk.engines.warp.voice_cues import Cue, VoiceCues, cues_of
 from multitalk.speech.viseme_track import VisemeTrack
 from multitalk.timebase import FPS
 
@@ -22,6 +23,7 @@ from multitalk.timebase import FPS
 TUCKED_CLOSES = 0.6  # share of the opening that f and v take away
 TUCKED_OPENING = 0.010  # face heights: f and v show the upper teeth a little
 FREED_OPENING = 0.015  # face heights from which lips no longer press on each other
+BREATH_OPENING = 0.018  # face heights by which lips part for a breath before the voice
 PRESSED_TOGETHER = 0.18  # `seal` beyond 1 in p, b and m
 CLOSED_PRESS = 0.45  # `press` in p, b and m
 RESTING_PRESS = 0.15  # `press` at rest, for lips that the photograph shows parted
@@ -110,34 +112,50 @@ class PoseAnimator:
         self._prosody = Prosody()
         self._moved = min(motion, 1.0)
         self._gestures = Gestures(seed, person, liveliness=lively)
+        self._cues = VoiceCues()
+        self._others_cues = tuple(VoiceCues() for _ in others)
 
     def poses(
         self,
         track: VisemeTrack,
         *,
+        num_frames: int | None = None,
         pitch: NDArray[np.float32] | None = None,
         others: Sequence[VisemeTrack] = (),
     ) -> Iterator[Pose]:
         """Yield the pose of each frame of the next stretch.
 
         Args:
-            track: Of this person's voice, T frames.
+            track: Of this person's voice: of the T frames of the stretch, and of those after them
+                that are known, of which `voice_cues.LOOK_AHEAD` are looked at.
+            num_frames: T; None for all of the track.
             pitch: Of this voice, semitones [T], NaN where unvoiced; None if unknown.
-            others: The other persons' tracks, in the order of their directions.
+            others: The other persons' tracks, in the order of their directions, likewise.
         """
-        for frame in range(len(track)):
-            activities = [float(other.activity[frame]) for other in others]
+        count = len(track) if num_frames is None else num_frames
+        cues = cues_of(track, count, self._cues)
+        others_cues = [
+            cues_of(other, count, state)
+            for other, state in zip(others, self._others_cues, strict=True)
+        ]
+        for frame in range(count):
+            activity = float(track.activity[frame])
+            gaze = self._gaze.step(
+                activity,
+                [float(other.activity[frame]) for other in others],
+                cue=cues[frame],
+                cues=[of_other[frame] for of_other in others_cues],
+            )
             semitones = np.nan if pitch is None else float(pitch[frame])
-            yield self._pose(track, frame, semitones, activities)
+            yield self._pose(track, frame, semitones, gaze, cues[frame])
 
-    def _pose(self, track: VisemeTrack, frame: int, pitch: float, others: Sequence[float]) -> Pose:
+    def _pose(self, track: VisemeTrack, frame: int, pitch: float, gaze: Gaze, cue: Cue) -> Pose:
         mood = self._moods.at(self._frame / self._num_frames)
         self._frame += 1
         activity, loudness = float(track.activity[frame]), float(track.loudness[frame])
-        gaze = self._gaze.step(activity, others)
         voice = self._moved * self._prosody.step(activity=activity, loudness=loudness, pitch=pitch)
         gesture = self._gestures.step(
-            activity=activity, loudness=loudness, gaze=gaze, liveliness=mood.liveliness
+            activity=activity, loudness=loudness, gaze=gaze, liveliness=mood.liveliness, cue=cue
         )
         width = self._calm * float(track.width[frame])
         narrow = -ROUNDED_BY_NARROW * min(width, 0.0)
@@ -145,7 +163,8 @@ class PoseAnimator:
         biting = float(track.teeth[frame]) * (1 - float(track.closure[frame]))
         shape = _MouthShape(max(width, 0.0), rounding, biting)
         weights = np.zeros(len(WEIGHTS), np.float32)
-        self._set_lips(weights, track, frame, shape, opening_scale=mood.opening)
+        breath = BREATH_OPENING * gesture.parted
+        self._set_lips(weights, track, frame, shape, opening_scale=mood.opening, breath=breath)
         self._set_face(weights, mood, gesture, gaze, voice)
         return Pose(
             weights,
@@ -164,13 +183,18 @@ class PoseAnimator:
         shape: _MouthShape,
         *,
         opening_scale: float,
+        breath: float,
     ) -> None:
-        """Set the weights of the lips; they rest closed, whatever the photograph shows."""
+        """Set the weights of the lips; they rest closed, whatever the photograph shows.
+
+        `breath` is how far they part for a breath, face heights.
+        """
         closure = float(track.closure[frame])
         parted = 1 - closure
         tuck = float(track.labiodental[frame]) * parted
         spoken = float(track.opening[frame]) * parted * (1 - TUCKED_CLOSES * tuck)
-        opening = opening_scale * self._calm * max(spoken, TUCKED_OPENING * tuck)
+        drawn = max(spoken, TUCKED_OPENING * tuck, breath * parted)
+        opening = opening_scale * self._calm * drawn
         rounded = ROUNDED * shape.rounding * (1 - ROUNDED_CLOSED * closure)
         opened = open_weight(self._rig, opening, rounded=rounded)
         resting = RESTING_PRESS * (1 - min(opening / FREED_OPENING, 1.0))
