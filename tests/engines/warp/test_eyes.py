@@ -274,16 +274,28 @@ def test_glasses_are_known_by_their_bridge(portrait: NDArray[np.uint8], rig: Rig
     assert wears_glasses(with_glasses(portrait, rig.points, rim_above_lashes=0.6), rig.points)
 
 
-def test_no_lid_is_drawn_down_over_a_rim_that_crosses_its_way(
+def test_lids_pass_behind_a_rim_and_stay_open_where_it_touches_the_lashes(
     portrait: NDArray[np.uint8], rig: Rig
 ) -> None:
-    def blinks(picture: NDArray[np.uint8]) -> bool:
+    def changes(picture: NDArray[np.uint8]) -> NDArray[np.int_]:
         source = picture.copy()
         Eyes(source, rig.points, (0, 0), 1).update(closed=1.0, look=(0.0, 0.0))
-        return bool((source != picture).any())
+        return np.abs(source.astype(int) - picture).max(2)
 
-    assert blinks(with_glasses(portrait, rig.points, rim_above_lashes=0.6))
-    assert not blinks(with_glasses(portrait, rig.points, rim_above_lashes=0.2))
+    for above in (0.6, 0.25):
+        glasses = with_glasses(portrait, rig.points, rim_above_lashes=above)
+        changed = changes(glasses)
+        assert changed.max() > 60
+        is_rim = (glasses != portrait).any(2) & (glasses.max(2) <= 24)
+        is_rim[int(min(rig.points[list(upper), 1].min() for upper, *_ in EYES)) :] = False
+        assert is_rim.sum() > 200
+        assert np.mean(changed[is_rim] > 40) < 0.02
+    touching = with_glasses(portrait, rig.points, rim_above_lashes=0.6)
+    for upper, *_ in EYES:
+        lid = rig.points[list(upper), :2]
+        lid = lid - (0.18 * np.linalg.norm(lid[0] - lid[-1]) * np.array([0, 1]))
+        cv2.polylines(touching, [np.round(lid).astype(np.int32)], False, (20, 18, 18), 3)
+    assert changes(touching).max() == 0
 
 
 def half_shut_eye() -> NDArray[np.uint8]:

@@ -46,7 +46,7 @@ STRIP_FADE = (0.0, 0.12)  # below the lower lid's landmarks
 
 # Painting a lid: what it covers above the lash line of the open eye, at first and by closing (an
 # unfolding crease is softer), and where that ends; edges.
-LID_STARTS, LID_FADES_IN = 0.30, (0.25, 0.65)  # share of the way from brow to lashes
+LID_FADES_IN = (0.25, 0.65)  # share of the way from brow to lashes
 FROM_ABOVE, COVERED_FROM = (0.06, 0.32), (0.02, 0.11)  # when open, and more when half shut
 EDGE_SOFTNESS, OPEN_GAP = 0.03, 0.08  # of a lid's edge; gap from which an eye counts as open
 # Where the lids meet, on filmed blinks: a line from the inner corner down to this share of the
@@ -62,18 +62,23 @@ UNSEEN = 1 / 1024  # change of a colour's share that no pixel shows
 # cheek's brightness, quantile over the columns, thickness, margins.
 RIM, RIM_COLUMNS, RIM_THINNER_THAN = 0.45, 0.3, 0.30
 RIM_BLUR, RIM_ABOVE_LASHES, RIM_ASIDE = 0.5, 0.02, 0.42  # pixels; eye widths
+RIM_NEAR, RIM_SEEN, RIM_MARGIN = 0.12, (0.22, 0.40), 0.04  # touches lashes; darkness; eye widths
 
 
 class Lid:
     """The lid of one eye in the colour of the skin around it."""
 
-    def __init__(self, base: NDArray[np.uint8], place: LidGeometry) -> None:
+    def __init__(
+        self, base: NDArray[np.uint8], place: LidGeometry, rim: Array | None = None
+    ) -> None:
         """Prepare to paint.
 
         Args:
             base: Patch of the picture around the eye, uint8 [h, w, C].
             place: Where its pixels are.
+            rim: From `rim_of`, where there are glasses.
         """
+        self._rim = rim
         self._base, self._place, self._width = base, place, place.width
         self._grain = self._fine_structure()
         self._skin = self._skin_around() + self._grain
@@ -241,6 +246,8 @@ class Lid:
         fade = 1 - smoothstep(aside, *SIDE_FADE)
         cover = np.maximum(np.minimum(upper + lower, 1) * fade, self._lashes.cover)
         lashes = self._lashes.carried(shut, closed)
+        if self._rim is not None:
+            cover, lashes = cover * (1 - self._rim), lashes * (1 - self._rim)
         shade = closed * self._lid_shade(upper * fade, shut, is_open)
         changes = np.maximum(cover, lashes) > UNSEEN
         rows, columns = part = span_of(np.any(changes, axis=1)), span_of(np.any(changes, axis=0))
@@ -274,16 +281,30 @@ def cheek_brightness(base: NDArray[np.uint8], place: LidGeometry) -> float:
 
 
 def has_rim(base: NDArray[np.uint8], place: LidGeometry) -> bool:
-    """Whether a dark line crosses the way of the lid in a patch: with glasses, their rim."""
+    """Whether a dark line is close above the lashes in a patch: with glasses, their rim."""
+    near = place.y > place.edge - RIM_NEAR * place.width
+    near &= place.y < place.edge - RIM_ABOVE_LASHES * place.width
+    columns = np.abs(place.x).min(0) < RIM_ASIDE * place.width
+    darkest = np.where(near, _dark_lines(base, place), 0).max(0)[columns]
+    return bool(np.quantile(darkest, RIM_COLUMNS) > RIM)
+
+
+def rim_of(base: NDArray[np.uint8], place: LidGeometry) -> Array:
+    """Where a patch shows the rim of glasses, which lids pass behind, 0..1, [h, w]."""
+    apart = (place.y < place.edge - RIM_NEAR * place.width) | (place.under > CHEEK[0])
+    dark = apart * smoothstep(_dark_lines(base, place), *RIM_SEEN)
+    wide = max(1, round(RIM_MARGIN * place.width)) | 1
+    dark = cv2.dilate(dark.astype(np.float32), np.ones((wide, wide), np.uint8))
+    return gaussian_blur(np.asarray(dark, np.float32), RIM_MARGIN * place.width / 2)
+
+
+def _dark_lines(base: NDArray[np.uint8], place: LidGeometry) -> Array:
+    """Darkness of what is thinner than `RIM_THINNER_THAN`, of the cheek's brightness, [h, w]."""
     luma = base[..., :3].astype(np.float32) @ LUMA
     size = max(3, round(RIM_THINNER_THAN * place.width)) | 1
     window = np.ones((size, 1), np.uint8)
     lines = cv2.morphologyEx(gaussian_blur(luma, RIM_BLUR), cv2.MORPH_BLACKHAT, window)
-    in_the_way = place.above > LID_STARTS
-    in_the_way &= place.y < place.edge - RIM_ABOVE_LASHES * place.width
-    columns = np.abs(place.x).min(0) < RIM_ASIDE * place.width
-    darkest = np.where(in_the_way, lines, 0).max(0)[columns]
-    return bool(np.quantile(darkest, RIM_COLUMNS) > RIM * cheek_brightness(base, place))
+    return np.asarray(lines / cheek_brightness(base, place), np.float32)
 
 
 def _is_warm(colours: NDArray[np.float64], skin: NDArray[np.bool_]) -> NDArray[np.bool_]:

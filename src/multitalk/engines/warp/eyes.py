@@ -3,7 +3,7 @@
 A lid is painted in the colour of the skin around the eye, and takes its lashes down with it; brow,
 hair and the rim of glasses above it stay as photographed. A look shifts the eye between the lids,
 which follow it. Half-shut lids rest raised. Nothing is painted behind dark glasses, on eyes that
-the photograph shows shut, or where the rim of glasses crosses a lid.
+the photograph shows shut, or where the rim of glasses touches the lashes.
 """
 
 from functools import cached_property
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.engines.warp.colour import LUMA
-from multitalk.engines.warp.eyelids import DARKEST_SKIN, LID_LEVELS, Lid, has_rim
+from multitalk.engines.warp.eyelids import DARKEST_SKIN, LID_LEVELS, Lid, has_rim, rim_of
 from multitalk.engines.warp.lid_geometry import LidGeometry
 from multitalk.engines.warp.look import UPPER_FOLLOWS, Iris, Look
 from multitalk.engines.warp.opened_eyes import opened
@@ -71,6 +71,7 @@ class Eye:
         iris: Iris | None = None,
         *,
         opens: float = 0.0,
+        glasses: bool = False,
     ) -> None:
         """Prepare to paint.
 
@@ -81,6 +82,7 @@ class Eye:
             brow: Lower edge of the brow, [5, 2].
             iris: Where its catchlight is looked for; None: it has none.
             opens: By so much its upper lid is raised throughout, eye widths.
+            glasses: Whether their rim may be in the lid's way.
         """
         width = float(np.linalg.norm(upper[0] - upper[-1]))
         centre = (upper[0] + upper[-1]) / 2
@@ -102,15 +104,17 @@ class Eye:
             source[self._patch] = self._base
         self._look = Look(self._base, self._place, iris)
         self._has_lid = False  # as painted last
+        self._glasses = glasses
 
     @cached_property
     def lid(self) -> Lid:
         """Made when it first closes: a talk's first frames do not wait for it."""
-        return Lid(self._base, self._place)
+        rim = rim_of(self._base, self._place) if self._glasses else None
+        return Lid(self._base, self._place, rim)
 
     @property
     def has_rim(self) -> bool:
-        """Whether a dark line crosses the way of the lid: with glasses, their rim."""
+        """Whether a dark line is close above the lashes: with glasses, their rim."""
         return has_rim(self._base, self._place)
 
     def paint(self, source: NDArray[np.uint8], *, closed: float, look: tuple[float, float]) -> None:
@@ -199,13 +203,14 @@ def _painted_eyes(
     under = [_brightness(source, places[list(skin)]) / cheeks for *_, skin in visible]
     if max(under, default=0.0) <= DARK_GLASS:
         return []
-    eyes, opens = [], _opens(points)
+    eyes, glasses = [], wears_glasses(source, places)
+    opens = 0.0 if glasses else _opens(points)
     for eye in visible:
         upper, lower, brow = (places[list(part)] for part in eye[:3])
-        eyes.append(Eye(source, upper, lower, brow, _iris(places[list(IRISES[eye])]), opens=opens))
-    # A lid painted over a rim would cover it, and one eye alone would wink.
-    is_crossed = wears_glasses(source, places) and any(eye.has_rim for eye in eyes)
-    return [] if is_crossed else eyes
+        iris = _iris(places[list(IRISES[eye])])
+        eyes.append(Eye(source, upper, lower, brow, iris, opens=opens, glasses=glasses))
+    # Lids cannot be told from a rim that touches their lashes, and one eye alone would wink.
+    return [] if glasses and any(eye.has_rim for eye in eyes) else eyes
 
 
 def _is_inside(
