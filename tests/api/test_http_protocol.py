@@ -290,11 +290,13 @@ def test_a_batch_with_a_key_is_one_however_often_it_is_sent(tmp_path):
         key = {"Idempotency-Key": "k"}
         sent = [client.post(f"{TALK}/batch", json=batch, headers=key).json() for _ in range(2)]
         assert sent[0] == sent[1]
-        batch["jobs"][2]["input"] = {"n": 7}
-        assert client.post(f"{TALK}/batch", json=batch, headers=key).status_code == 409
-        batch["jobs"].append({"input": {"n": 8}})
-        assert client.post(f"{TALK}/batch", json=batch, headers=key).status_code == 409
-        assert len(client.get(f"{TALK}/requests").json()["requests"]) == 3
+        jobs, more = batch["jobs"], {"input": {"n": 7}}
+        for others in (jobs[:2], [*jobs, more], [*jobs[:2], more], jobs[::-1]):
+            answer = client.post(f"{TALK}/batch", json={"jobs": others}, headers=key)
+            assert answer.status_code == 409, others
+        alone = client.post(f"{TALK}/run", json=jobs[0], headers={"Idempotency-Key": "k[0]"})
+        assert alone.json()["id"] != sent[0]["jobs"][0]["id"]
+        assert len(client.get(f"{TALK}/requests").json()["requests"]) == 4
 
 
 def test_waiting_for_a_job_ends_although_the_clock_is_set_back(tmp_path):

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -93,6 +93,18 @@ def parse_batch(given: object) -> list[object]:
     if not 1 <= len(jobs) <= MAX_BATCH:
         raise InvalidRequest("expected_list", field="jobs", limit=MAX_BATCH)
     return jobs
+
+
+def with_batch_key(jobs: Sequence[Submission], key: str) -> list[Submission]:
+    """The jobs of a batch with a key for each, of this whole batch only."""
+    whole = digest_of([job.digest for job in jobs])
+    return [
+        # no header has a line break, so this is the key of no other request
+        job.model_copy(
+            update={"idempotency_key": f"{key}\n{number}", "digest": f"{job.digest} of {whole}"}
+        )
+        for number, job in enumerate(jobs)
+    ]
 
 
 def check_idempotency_key(key: str | None) -> None:

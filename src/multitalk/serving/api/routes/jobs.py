@@ -40,7 +40,12 @@ from multitalk.serving.api.dependencies import (
 )
 from multitalk.serving.api.jobs.job_access import wait_for_change
 from multitalk.serving.api.jobs.job_replies import read_whole
-from multitalk.serving.api.jobs.run_body import check_idempotency_key, in_batch, parse_batch
+from multitalk.serving.api.jobs.run_body import (
+    check_idempotency_key,
+    in_batch,
+    parse_batch,
+    with_batch_key,
+)
 from multitalk.serving.api.json_body import BodyReader, JsonBody
 from multitalk.serving.api.models import (
     MAX_BATCH,
@@ -183,9 +188,9 @@ async def batch(
     parsed = []
     for number, given in enumerate(jobs):
         with in_batch(number):
-            submission = submissions.parse(given, owner=owner)
-        key = idempotency_key and f"{idempotency_key}[{number}]"
-        parsed.append(submission.model_copy(update={"idempotency_key": key}))
+            parsed.append(submissions.parse(given, owner=owner))
+    if idempotency_key is not None:
+        parsed = with_batch_key(parsed, idempotency_key)
     await quota.admit(owner, content_length(request))
     sent = await submissions.submit(parsed, base_url=base_url, is_batch=True)
     return json_response(SubmittedJobs(jobs=[_submitted_reply(job) for job in sent]))
