@@ -263,16 +263,9 @@ class JetStreamQueue(JobQueue):
     @override
     async def workers(self) -> list[WorkerRecord]:
         since = self.config.clock() - self.config.lease_seconds
-        found = []
         with translate_errors():
-            watcher = await self._store.workers.watchall(ignore_deletes=True)
-            try:
-                async for entry in watcher:
-                    if entry is None:  # all that is stored has come
-                        break
-                    found.append(WorkerRecord.from_json(entry.value or b""))
-            finally:
-                await watcher.stop()
+            entries = await self._store.entries(self._store.workers)
+        found = [WorkerRecord.from_json(entry.value or b"") for entry in entries]
         return sorted(
             (worker for worker in found if worker.seen_at >= since), key=lambda worker: worker.id
         )

@@ -70,9 +70,9 @@ class Store:
         )
 
     async def entries(
-        self, bucket: KeyValue, before: datetime, *, names_only: bool = False
+        self, bucket: KeyValue, before: datetime | None = None, *, names_only: bool = False
     ) -> list[KeyValue.Entry]:
-        """A bucket's entries that are older than a moment, by the server's clock."""
+        """A bucket's entries, perhaps only those older than a moment by the server's clock."""
 
         async def read() -> list[KeyValue.Entry]:
             watcher = await bucket.watchall(ignore_deletes=True, meta_only=names_only)
@@ -81,7 +81,7 @@ class Store:
                 async for entry in watcher:
                     if entry is None:  # all that is stored has come
                         break
-                    if entry.created is None or entry.created < before:
+                    if before is None or entry.created is None or entry.created < before:
                         found.append(entry)
             finally:
                 await watcher.stop()
