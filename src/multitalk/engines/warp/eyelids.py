@@ -26,7 +26,7 @@ SIDE_FADE, SHUT_OUTSIDE = (
 # line, below the eye, beside its corners), how sure it is to be skin, and how it spreads.
 SKIN_FROM, SKIN_ABOVE_LASHES, BESIDE = 0.25, 0.03, (0.10, 0.30)
 CHEEK, CHEEK_ASIDE = (0.11, 0.36), 0.4
-FITS = 3  # of the plane of skin colour, each without the outliers of the previous one
+FITS, FITTED_PIXELS = 3, 6000  # of skin's plane, each without the outliers of the previous one
 OUTLIERS, DARK_OUTLIER, BRIGHT_OUTLIER = 1.5, 0.7, 2.0  # of the median deviation
 IN_SHADE = 0.15  # by which skin is darker than the plane, of its brightness
 WARMTH, LEAST_WARMTH = 0.75, 0.03  # red less blue as a share of all: of the median; seen at all
@@ -54,7 +54,7 @@ EDGE_SOFTNESS, OPEN_GAP = 0.03, 0.08  # of a lid's edge; gap from which an eye c
 MEETS_AT, MEETS_LOWEST, MEETS_OUTER = 0.90, 0.25, 0.50
 LOWER_RISES, LOWER_ENDS = (0.4, 1.0), (0.05, 0.15)  # to meet it, by closing; below landmarks
 LID_SHADE, LID_SHADED = 0.07, (0.45, 1.1)  # towards the lashes; shares of the lid
-ROUNDNESS, ROUND_AT, ROUND_SPREAD = 0.06, 0.50, 0.38  # gain in the middle of a shut lid; shares
+ROUNDNESS, ROUND_AT, ROUND_SPREAD = 0.10, 0.42, 0.38  # gain in the middle of a shut lid; shares
 TINT_LIMITS = (0.5, 1.5)  # of shade on a channel: skin in shade is redder
 UNSEEN = 1 / 1024  # change of a colour's share that no pixel shows
 
@@ -206,6 +206,10 @@ class Lid:
         moved = cv2.warpAffine(fine, down, size, borderMode=cv2.BORDER_REFLECT)
         return np.clip(moved, -MAX_GRAIN, MAX_GRAIN).astype(np.float32)
 
+    def make_lashes(self) -> None:
+        """Read the lashes now, rather than when the lid is first painted."""
+        _ = self._lashes
+
     @cached_property
     def _lashes(self) -> Lashes:
         return Lashes(self._base, self._skin - self._grain, self._place)
@@ -320,19 +324,33 @@ def _is_warm(colours: NDArray[np.float64], skin: NDArray[np.bool_]) -> NDArray[n
 def _fit_plane(
     rows: NDArray[np.int_], columns: NDArray[np.int_], colours: NDArray[np.float64]
 ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
-    """Colour as a plane over the picture, [3, C], fitted without outliers; which are kept, [N]."""
+    """Colour as a plane over the picture, [3, C], fitted without outliers; which are kept, [N].
+
+    Of many pixels some thousands, evenly, are enough for the fit.
+    """
     places = np.stack([np.ones_like(rows), rows, columns], 1).astype(np.float64)
     brightness = colours.mean(1)
-    kept = np.ones(len(rows), bool)
+    some = slice(None, None, -(-len(rows) // FITTED_PIXELS) or 1)
+    kept = np.ones(len(places[some]), bool)
     plane: NDArray[np.floating] = np.zeros((3, colours.shape[1]))
     for _ in range(FITS):
-        own = places[kept]
-        plane = np.linalg.lstsq(own.T @ own, own.T @ colours[kept], rcond=None)[0]
-        expected = places @ plane.mean(1)
-        off = brightness - expected
-        # Hair, lashes and rims are dark: the lower limit is the tighter one. Shade is not as dark.
+        own = places[some][kept]
+        plane = np.linalg.lstsq(own.T @ own, own.T @ colours[some][kept], rcond=None)[0]
+        off = brightness[some] - places[some] @ plane.mean(1)
         spread = OUTLIERS * float(np.median(np.abs(off[kept])))
-        kept = (off > -np.maximum(DARK_OUTLIER * spread, IN_SHADE * expected)) & (
-            off < np.maximum(BRIGHT_OUTLIER * spread, IN_SHADE * expected)
-        )
-    return plane, kept
+        kept = _is_near(brightness[some], places[some] @ plane.mean(1), spread)
+    return plane, _is_near(brightness, places @ plane.mean(1), spread)
+
+
+def _is_near(
+    brightness: NDArray[np.floating], expected: NDArray[np.floating], spread: float
+) -> NDArray[np.bool_]:
+    """Whether brightness is no outlier.
+
+    Hair, lashes and rims are dark: the lower limit is the tighter one. Shade is not as dark.
+    """
+    off = brightness - expected
+    return np.asarray(
+        (off > -np.maximum(DARK_OUTLIER * spread, IN_SHADE * expected))
+        & (off < np.maximum(BRIGHT_OUTLIER * spread, IN_SHADE * expected))
+    )

@@ -20,6 +20,7 @@ from multitalk.engines.warp.opened_eyes import opened
 from multitalk.engines.warp.smoothing import ramp, smoothstep
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks
+from multitalk.speech.viseme_network import one_blas_thread
 
 # Upper lid, lower lid, brow and the skin below the lower lid; and the irises: centre and outline.
 EYES = (
@@ -170,18 +171,21 @@ class Eyes:
         state = (round(closed * LID_LEVELS), round(look[0], 3), round(down, 3))
         if state != self._state:
             if state[0] and not self._has_lids:
-                self._match_lids()
+                with one_blas_thread():
+                    self._make_lids()
             for eye in self._eyes:
                 eye.paint(self._source, closed=closed, look=(state[1], state[2]))
             self._state = state
 
-    def _match_lids(self) -> None:
+    def _make_lids(self) -> None:
         """Make the lids, both in the colour of their strips where these are darker than skin."""
         self._has_lids = True
         brightest = max((eye.lid.strip_brightness for eye in self._eyes), default=1.0)
         dark = 1 - float(smoothstep(np.asarray(brightest), DARK_STRIP, LIGHT_STRIP))
-        for eye in self._eyes if dark else ():
-            eye.lid.blend_strip(STRIP_COUNTS * dark)
+        for eye in self._eyes:
+            if dark:
+                eye.lid.blend_strip(STRIP_COUNTS * dark)
+            eye.lid.make_lashes()
 
 
 def _painted_eyes(

@@ -11,6 +11,7 @@ from multitalk.engines.warp.smoothing import interpolate_monotone
 # Lengths in eye widths, set by eye.
 LASH_HEIGHT = 0.055  # lash line above the landmarks of an open eye
 LASH_OF_SHUT, LASH_FULL_GAP = 0.45, 0.12  # share of it at no gap; gap from which all of it
+STEPS = 8  # a pixel
 BROW_ROOM, LID_ROOM = 0.80, (0.22, 0.60)  # share of the way to the brow; limits
 
 
@@ -75,8 +76,12 @@ class LidGeometry:
         lid_line, floor_line, brow_line = local(upper), local(lower), local(brow)
         order = np.argsort(lid_line[:, 0])
         xs = lid_line[order, 0]
+        # Both depend on x only: looked up in steps that no pixel shows.
+        start, end = float(x.min()), float(x.max())
+        steps = np.arange(start, end + 2 / STEPS, 1 / STEPS)
+        step = ((x - np.float32(start)) * np.float32(STEPS) + np.float32(0.5)).astype(np.intp)
         lid, floor = (
-            interpolate_monotone(x, xs, line[order, 1]).astype(np.float32)
+            interpolate_monotone(steps, xs, line[order, 1]).astype(np.float32)[step]
             for line in (lid_line, floor_line)
         )
         gap = np.clip(floor - lid, 0, None)

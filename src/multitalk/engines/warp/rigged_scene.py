@@ -75,11 +75,11 @@ def rig_scene(
             for face, others in zip(faces, _neighbours(faces), strict=True)
         ]
         rigs = _rig_all(faces, picture, mattes, quality)
-    backdrop = fill_behind(picture, list(zip(rigs, mattes, strict=True)))
-    renderers = tuple(
-        HeadRenderer(picture, rig, matte=matte, backdrop=backdrop, quality=quality)
-        for rig, matte in zip(rigs, mattes, strict=True)
-    )
+        backdrop = fill_behind(picture, list(zip(rigs, mattes, strict=True)))
+        renderers = tuple(
+            HeadRenderer(picture, rig, matte=matte, backdrop=backdrop, quality=quality)
+            for rig, matte in zip(rigs, mattes, strict=True)
+        )
     notices = [
         notice
         for speaker, face in zip(scene.speakers, faces, strict=True)
