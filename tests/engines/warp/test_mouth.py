@@ -136,6 +136,7 @@ def lip_points(renderer: HeadRenderer, **weights: float) -> dict[str, float]:
         "upper": (mesh.INNER_UPPER_LIP, upper),
         "lower": (mesh.INNER_LOWER_LIP, lower),
         "lower outer": (mesh.OUTER_LOWER_LIP, lower),
+        "below": (18, lower),  # skin, some 0.1 mouth widths below the lower lip
         "chin": (mesh.CHIN, upper),
     }
     return {
@@ -154,6 +155,7 @@ def test_lips_keep_their_thickness_and_the_jaw_follows(
         assert 0.75 * before < after < 1.15 * before
     moved = {name: opened[name] - closed[name] for name in closed}
     assert 0.02 < moved["chin"] < 0.04  # on films by a third of the gap
+    assert moved["lower outer"] > moved["below"] > 1.3 * moved["chin"]  # skin is pushed, not folded
     assert -0.04 < moved["upper"] < -0.01  # it rises by a quarter, the lower lip does the rest
     assert 0.055 < moved["lower"] < 0.085
 

@@ -42,7 +42,7 @@ class Amplitude:
 # By expression and the part that moves.
 AMPLITUDES: Mapping[str, Amplitude] = MappingProxyType(
     {
-        "open jaw": Amplitude(0.345, "lip gap"),
+        "open jaw": Amplitude(0.31, "lip gap"),
         "open lower lip": Amplitude(0.59, "lip gap"),  # at its middle, beyond the corners
         "open upper lip": Amplitude(-0.41, "lip gap"),  # likewise
         "open corners down": Amplitude(0.14, "lip gap"),
@@ -100,7 +100,7 @@ CHEEKS_SINK = 0.5  # of their way down from a smile: in `seal`; `round` and `rel
 # Falloffs, all set by eye. `_SIDE` and `_DOWN`: `MouthLayout.side` and `below` (mouth widths) of
 # the centre and the standard falloff. `_THIN`: share by which a lip's outer edge moves less.
 OPEN_LOWER_THIN, OPEN_UPPER_THIN = 0.12, 0.28
-OPEN_SKIN_FADE, OPEN_SKIN_DOWN, OPEN_SKIN_REACH = 0.4, 0.4, 1.2
+OPEN_SKIN_FADE, OPEN_SKIN_DOWN, OPEN_SKIN_REACH, OPEN_BELOW_LIP = 0.4, 0.4, 1.2, 0.245
 SEAL_LOWER_THIN, SEAL_UPPER_THIN, CLOSING_THIN = 0.36, 0.55, 0.15
 LEVEL_REACH, LEVEL_SKIN_STARTS, LEVEL_SKIN_SIDE, LEVEL_SKIN_DOWN = 1.1, 0.9, 0.5, 0.4
 SIDEWAYS_REACH, SIDEWAYS_FADE = 1.25, 0.5
@@ -220,7 +220,10 @@ class _Shapes:
         lower = corners + AMPLITUDES["open lower lip"].share * layout.arch
         upper = corners + AMPLITUDES["open upper lip"].share * layout.arch
         d = _zeros()
-        d[:, 1] = (layout.jaw * AMPLITUDES["open jaw"].share + layout.cheek) * gap
+        jaw = layout.jaw * AMPLITUDES["open jaw"].share
+        beyond_jaw = np.maximum(lower * (1 - OPEN_LOWER_THIN) - jaw, 0) * (layout.jaw > 0)
+        pushed = layout.arch * _bell(layout.below_lip, 0, OPEN_BELOW_LIP) * beyond_jaw
+        d[:, 1] = (jaw + pushed + layout.cheek) * gap
         d[layout.lower, 1] = (lower * gap * (1 - OPEN_LOWER_THIN * layout.ring))[layout.lower]
         d[layout.upper, 1] = (upper * gap * (1 - OPEN_UPPER_THIN * layout.ring))[layout.upper]
         d[layout.corner, 1] = pixels["open corners down"] + of_smile * gap
@@ -228,9 +231,8 @@ class _Shapes:
         beyond = np.clip(np.abs(layout.side) - 1, 0, None)
         skin = np.exp(-(beyond**2) / OPEN_SKIN_FADE) * _bell(layout.below, 0, OPEN_SKIN_DOWN)
         on_skin = np.clip(layout.side, -OPEN_SKIN_REACH, OPEN_SKIN_REACH) * skin
-        d[:, 0] = pixels["open corners out"] * np.where(
-            layout.lip, np.clip(layout.side, -1, 1), on_skin
-        )
+        outwards = np.where(layout.lip, np.clip(layout.side, -1, 1), on_skin)
+        d[:, 0] = pixels["open corners out"] * outwards
         return d
 
     def _seal(self) -> DoubleArray:

@@ -78,6 +78,7 @@ class MouthLayout:
     Attributes:
         side: 0 at the middle of the mouth, -1 and 1 at its corners.
         below: Distance below the line between the lips, mouth widths.
+        below_lip: Distance below the outer edge of the lower lip, mouth widths, 0 above it.
         ring: 0 on the inner edge of a lip, 1 on its outer edge.
         arch: 1 at the middle of a lip, 0 at the corners.
         lower: Landmarks of the lower lip, without corners.
@@ -94,6 +95,7 @@ class MouthLayout:
 
     side: DoubleArray
     below: DoubleArray
+    below_lip: DoubleArray
     ring: DoubleArray
     arch: DoubleArray
     lower: NDArray[np.bool_]
@@ -121,6 +123,9 @@ class MouthLayout:
             _mask(indices) for indices in (mesh.LOWER_LIP, mesh.UPPER_LIP, mesh.MOUTH_CORNERS)
         )
         lip = lower | upper | corner
+        edge = list(mesh.LIPS_OUTER_LOWER)
+        edge.sort(key=lambda landmark: float(side[landmark]))
+        below_lip = np.maximum(below - np.interp(side, side[edge], below[edge]), 0)
         beneath = smoothstep(below, JAW_STARTS, JAW_FULL)
         near_chin = 1 - smoothstep(np.abs(q[:, 0]) / (frame.width / 2), CHIN_MIDDLE, CHIN_SIDE)
         jaw = beneath * (JAW_AT_SIDE + (1 - JAW_AT_SIDE) * near_chin)
@@ -139,6 +144,7 @@ class MouthLayout:
         return cls(
             side=side,
             below=below,
+            below_lip=below_lip,
             ring=_ring(),
             arch=arch,
             lower=lower,

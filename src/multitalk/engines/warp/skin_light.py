@@ -41,21 +41,22 @@ class Patch(NamedTuple):
 # Where the mouth opens by a face height.
 OPENED = (
     Patch((18, 18), 0.30, 0.10, -0.62),  # below the lip
-    Patch((175, 175), 0.28, 0.13, 0.26),  # chin
+    Patch((175, 175), 0.28, 0.14, 0.45),  # chin
 )
 OPENED_FOLD = -0.20
 # Where each corner goes out by half a mouth width.
 WIDENED = (
-    Patch((202, 422), 0.13, 0.23, 0.33),  # beside the chin
+    Patch((202, 422), 0.13, 0.23, 0.36),  # beside the chin
+    Patch((212, 432), 0.09, 0.16, 0.20),  # beside the corners
     Patch((18, 18), 0.25, 0.09, 0.14),  # below the lip
     Patch((210, 430), 0.13, 0.15, 0.12),  # under the corners
-    Patch((50, 280), 0.22, 0.20, 0.11),  # cheeks
+    Patch((50, 280), 0.22, 0.20, 0.16),  # cheeks
     Patch((57, 287), 0.055, 0.075, -0.40),  # at the corners
 )
-WIDENED_FOLD = -0.34
+WIDENED_FOLD = -0.44
 # Mouth widths by which the mouth is wider for weight 1. Round lips smooth the folds.
-WIDER = {"spread": 0.15, "smile": 0.16, "round": -0.06}
-MOST_OPENED, MOST_WIDENED = (-0.05, 0.14), (-0.06, 0.20)
+WIDER = {"spread": 0.15, "smile": 0.16, "round": -0.05}
+MOST_OPENED, MOST_WIDENED = (-0.05, 0.14), (-0.05, 0.20)
 # A fold: its landmarks from the nostril to below the corner, half its width in face widths, and
 # the smile of a photograph from which its own folds deepen by only a share.
 FOLD_LANDMARKS, FOLD_STEPS, FOLD_WIDTH = 4, 4, 0.055
@@ -67,7 +68,7 @@ LIPS_FADE = 0.035  # mouth widths outside the lips over which the mouth's change
 # the fit begins, in mean lumas: a light beside the camera; how much that weighs.
 USUAL_LIGHT, USUAL_WEIGHT = np.array([0.62, 0.0, -0.05, -0.45]), 0.02
 # Share of what the fitted light predicts that is seen on films, for a turn and for a nod.
-TURN_SEEN, NOD_SEEN = 0.8, 0.45
+TURN_SEEN, NOD_SEEN = 0.75, 0.45
 MOST_PER_RADIAN = 0.9  # change of brightness
 SKIN_SIDE = 0.05  # face heights: side of the square whose mean luma counts
 EVERY_LANDMARK = 4  # of the mesh that carries the relief, beside its outline
