@@ -14,14 +14,16 @@ from multitalk.engines.warp.lid_geometry import LidGeometry
 from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 
 # Lengths are in eye widths, and set by eye on filmed blinks, unless another unit is given.
-HEIGHT, ASIDE = 0.20, 0.32  # of what is read: above the edge, beyond the corners
-ENDS_ABOVE = (0.10, 0.19)  # where it fades, and beyond the outer and the inner corner
-ENDS_OUTSIDE, ENDS_INSIDE = (0.06, 0.28), (-0.10, 0.02)
+HEIGHT, ASIDE = 0.27, 0.36  # of what is read: above the edge, beyond the corners
+# Where it fades: above, higher towards the outer corner (shares of the half width), and beyond the
+# outer and the inner corner.
+ENDS_ABOVE, OUTER_LONGER, OUTER = (0.10, 0.19), 0.07, (-0.2, 0.5)
+ENDS_OUTSIDE, ENDS_INSIDE = (0.12, 0.34), (-0.10, 0.02)
 DARK, DARKEST = (0.08, 0.28), 0.84  # loss of light: from which it is a lash; most
 # The lid's edge, where it is darkest: searched above its landmarks, and smoothed along the lid.
 # There it is told from the iris by the white of the eye below: brightness, a share of the skin's.
 ROOTS, ROOTS_SPREAD, WHITE_BELOW, WHITE = 0.08, 0.08, 0.05, (0.35, 0.9)
-OUTER_SLOPE, BARE_ABOVE = 0.40, 0.08  # of the edge beyond the outer corner; skin is seen from here
+OUTER_SLOPE, BARE = 0.40, (0.08, 0.20)  # of the edge beyond the outer corner; skin is seen there
 HAIR_WIDTH, ATTACHED = 0.05, 1.35  # lashes end where the darkness of so many does; slack
 # The line that any lid has: loss of light, thickness, and where it ends (of the half width).
 LINE, LINE_WIDTH, LINE_ENDS = 0.42, 0.022, (0.70, 1.04)
@@ -61,13 +63,16 @@ class Lashes:
         raised = self._raised(_light(photo, bare), x, base, skin)
         raised -= OUTER_SLOPE * self._width * np.clip(outside, 0, None) * is_outer
         photo, bare = self._strips(base, skin, x, above + raised)
-        loss = self._loss(_light(photo, bare))
+        outer = smoothstep(x * place.outward / place.half, *OUTER)
+        loss = self._loss(_light(photo, bare), outer)
         attached = np.minimum(ATTACHED * self._attached(loss) / np.maximum(loss, 1e-3), 1)
         ends = 1 - np.where(
             is_outer, smoothstep(outside, *ENDS_OUTSIDE), smoothstep(outside, *ENDS_INSIDE)
         )
         share = smoothstep(loss, *DARK) * attached * ends
-        share = (share * (1 - smoothstep(above / self._width, *ENDS_ABOVE))).astype(np.float32)
+        height = above / self._width - OUTER_LONGER * outer
+        share = share * (1 - smoothstep(height, *ENDS_ABOVE))
+        share = share.astype(np.float32)
         self._seen = np.asarray(loss * share, np.float32)
         self.tint = _tint(photo, bare, self._seen)
         is_open = float(np.clip(place.gap.max() / (OPEN_GAP * self._width), 0, 1))
@@ -137,9 +142,14 @@ class Lashes:
         )
         return np.asarray(sums / (weights + 1e-4), np.float32)
 
-    def _loss(self, light: Array) -> Array:
-        """Loss of light against the skin above the lashes, of brightness [rows, columns]."""
-        bare = light[round(BARE_ABOVE * self._width) :].max(0, keepdims=True)
+    def _loss(self, light: Array, outer: NDArray[np.floating]) -> Array:
+        """Loss of light against the skin above the lashes, of brightness [rows, columns].
+
+        `outer`: towards the outer corner, 0..1, [columns].
+        """
+        low, high = (round(share * self._width) for share in BARE)
+        near, all_ = (light[low:end].max(0, keepdims=True) for end in (high + 1, None))
+        bare = near + outer * (all_ - near)
         bare = cv2.blur(bare, (max(1, round(HAIR_WIDTH * self._width)) | 1, 1))
         return np.asarray(np.clip(1 - light / np.clip(bare, 0.1, 1), 0, DARKEST), np.float32)
 
