@@ -3,8 +3,9 @@
     python benchmarks/live_visemes.py [--clips DIRECTORY] [--weights FILE] [--seconds 10]
 
 For each look-ahead: the correlation of opening and width with those of the whole talk, the closures
-of the whole talk that are found, and those found that the whole talk has. Of synthesized speech the
-phonemes are known: agreement with them, as in `visemes.py`. With --clips, of recordings with
+of the whole talk that are found, and those found that the whole talk has. Of synthesized speech,
+clean, in noise and on the telephone, the phonemes are known: agreement with them, as in
+`visemes.py`. With --clips, of recordings with
 `mouths.json` (the measured mouths of real speakers), the opening is compared with theirs, too.
 Last, CPU time of a frame, beside the network run on the last 1.2 s and the future for every frame.
 """
@@ -24,19 +25,26 @@ from multitalk.array_types import Array
 from multitalk.speech.live_visemes import LiveVisemes
 from multitalk.speech.log_mel import FEATURE_RATE, loudness_of, relative_log, whole_band_energies
 from multitalk.speech.synthesis import SynthesizedSpeech, synthesize
-from multitalk.speech.viseme_network import (
-    VisemeWeights,
-    predict,
-    shipped_weights,
-    weights_from,
-)
+from multitalk.speech.viseme_network import VisemeWeights, predict, weights_from
+from multitalk.speech.viseme_stream import live_weights
 from multitalk.speech.viseme_track import VisemeTrack
 from multitalk.speech.visemes import analyse_speech
 from multitalk.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
-from visemes import SENTENCES, SPEAKERS, Score, best_correlation, correlation, read_audio, score
+from visemes import (
+    CONDITIONS,
+    SENTENCES,
+    SPEAKERS,
+    Condition,
+    Score,
+    best_correlation,
+    correlation,
+    read_audio,
+    score,
+)
 
 AHEAD_FRAMES = (0, 1, 2, 3, 4, 6)
 FRAME_MS = 40
+HEARD_LIVE = ("clean", "noise 15 dB below", "telephone")
 PULSE = 0.5  # closure of a frame whose lips are taken for sealed
 WINDOW_SECONDS = 1.2
 TIMED_FRAMES = 200
@@ -122,11 +130,14 @@ def against_measured(measured: NDArray[np.float64], track: VisemeTrack) -> float
     return best_correlation(measured[:length], gap[:length])
 
 
-def synthesized() -> Iterator[tuple[Array, Known]]:
-    """A sentence of each language by one of the speakers that were not trained on."""
+def synthesized(condition: Condition, num_speakers: int = 1) -> Iterator[tuple[Array, Known]]:
+    """A sentence of each language by some of the speakers that were not trained on."""
     for number, (language, sentence) in enumerate(SENTENCES.items()):
-        speech = synthesize(sentence, language=language, voice=SPEAKERS[number % len(SPEAKERS)])
-        yield whole_frames(speech.resampled(SAMPLE_RATE)), speech
+        for speaker in range(number, number + num_speakers):
+            voice = SPEAKERS[speaker % len(SPEAKERS)]
+            speech = synthesize(sentence, language=language, voice=voice)
+            sound = condition.change(speech.resampled(SAMPLE_RATE), np.random.default_rng(0))
+            yield whole_frames(sound), speech
 
 
 def recorded(directory: Path, seconds: float) -> Iterator[tuple[Array, Known]]:
@@ -144,7 +155,7 @@ def whole_frames(sound: Array) -> Array:
 def print_cost(weights: VisemeWeights) -> None:
     """CPU time of a frame with 160 ms of future; as a stream, and as a window that is run anew."""
     ahead = 4
-    sound = next(synthesized())[0]
+    sound = next(synthesized(CONDITIONS[0]))[0]
     blocks = np.resize(sound, TIMED_FRAMES * SAMPLES_PER_FRAME).reshape(-1, SAMPLES_PER_FRAME)
     energies = whole_band_energies(blocks.ravel())
     bands, _ = relative_log(energies, loudness_of(energies))
@@ -172,18 +183,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=Path, help="directory of real speech with mouths.json")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each recording")
+    parser.add_argument(
+        "--speakers", type=int, default=1, help=f"of each sentence, at most {len(SPEAKERS)}"
+    )
     parser.add_argument("--weights", type=Path, help="instead of the shipped ones")
     arguments = parser.parse_args()
     weights = None
     if arguments.weights is not None:
         with np.load(arguments.weights) as arrays:
             weights = weights_from(arrays)
-    print("synthesized speech")
-    print_agreement(synthesized(), weights)
+    for condition in CONDITIONS:
+        if condition.name in HEARD_LIVE:
+            print(f"synthesized speech, {condition.name}")
+            print_agreement(synthesized(condition, arguments.speakers), weights)
     if arguments.clips is not None:
         print("recordings")
         print_agreement(recorded(arguments.clips, arguments.seconds), weights)
-    print_cost(weights or shipped_weights())
+    print_cost(weights or live_weights())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ installed, are looked for below --root:
 
 - `flight-of-the-amazon-queen`: the actors of an adventure game, American English;
 - `fillets-ng-data-cs` and `-nl`: the actors of a puzzle game, Czech and Dutch, lively;
-- `tuxpaint-stamps-default`: volunteers at home who name what a stamp shows, ten languages.
+- `tuxpaint-stamps-default`: volunteers at home who name what a stamp shows, ten languages;
+- with --prompts `asterisk-core-sounds-*-g722`: professional speakers, five languages. Their words
+  are known: `align_prompts.py`.
 
 Short recordings of one voice are joined to pieces that are long enough to be trained on.
 """
@@ -80,15 +82,25 @@ def stamps(root: Path) -> Iterator[tuple[str, str]]:
             yield f"stamp-{language}", str(path)
 
 
+def prompts(root: Path) -> Iterator[tuple[str, str]]:
+    """Voice and file of each prompt of the telephone exchange."""
+    for path in sorted(root.rglob("asterisk/sounds/*/**/*.g722")):
+        if "silence" not in path.parts:
+            speaker = path.parts[path.parts.index("sounds") + 1]
+            yield f"prompt-{speaker}", str(path)
+
+
 def pieces(
     recordings: Iterator[tuple[str, str | io.BytesIO]], random: np.random.Generator
 ) -> Iterator[tuple[str, Sound]]:
     """Join the recordings of each voice; what cannot be read is left out."""
     waiting: dict[str, list[Sound]] = {}
     for voice, source in recordings:
-        is_memory = isinstance(source, io.BytesIO)
+        container_format = "mp3" if isinstance(source, io.BytesIO) else None
+        if isinstance(source, str) and source.endswith(".g722"):
+            container_format = "g722"
         try:
-            sound = read_sound(source, container_format="mp3" if is_memory else None)
+            sound = read_sound(source, container_format=container_format)
         except (av.FFmpegError, ValueError):
             continue
         peak = np.abs(sound).max()
@@ -107,11 +119,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--root", type=Path, default=Path("/usr/share"), help="of the packages")
+    parser.add_argument("--prompts", action="store_true", help="with the telephone exchange's")
     parser.add_argument("--seed", type=int, default=8)
     arguments = parser.parse_args()
     random = np.random.default_rng(arguments.seed)
     people: list[Utterance] = []
-    for recordings in (game_archive, fish, stamps):
+    sources = (game_archive, fish, stamps) + ((prompts,) if arguments.prompts else ())
+    for recordings in sources:
         found = [
             Utterance((sound * 32767).astype(np.int16), (), voice, "viseme", held_out=False)
             for voice, sound in pieces(recordings(arguments.root), random)

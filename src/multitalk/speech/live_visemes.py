@@ -24,11 +24,12 @@ from multitalk.speech.log_mel import (
 )
 from multitalk.speech.phonemes import NUM_VISEMES
 from multitalk.speech.pitch import stream_pitch
-from multitalk.speech.viseme_network import STRIDE, VisemeWeights, shipped_weights
+from multitalk.speech.viseme_network import STRIDE, VisemeWeights
 from multitalk.speech.viseme_stream import (
     FRONT_REACH,
     LONGEST_STREAM,
     VisemeStream,
+    live_weights,
 )
 from multitalk.speech.viseme_track import (
     MOVEMENT_CONTEXT,
@@ -59,9 +60,9 @@ class LiveVisemes:
     """The visemes of one voice, from sound that comes in blocks of a video frame."""
 
     def __init__(self, *, weights: VisemeWeights | None = None) -> None:
-        """Begin with silence; `weights` are the network's, None for the shipped ones."""
-        self._stream = VisemeStream(weights or shipped_weights())
-        self._loudness = _RunningLoudness()
+        """Begin with silence; `weights` are the network's, None for those of live speech."""
+        self._stream = VisemeStream(weights or live_weights())
+        self._loudness = RunningLoudness()
         self._num_frames = 0  # that were appended, less those that were cut
         self._tail = np.zeros(REACH, np.float32)  # from where the next feature's window begins
         # The last features, up to feature `_num_features`; before all sound there was silence.
@@ -170,7 +171,7 @@ class LiveVisemes:
         return float(next(stream_pitch(around, num_frames=2, chunk_frames=2))[1])
 
 
-class _RunningLoudness:
+class RunningLoudness:
     """The loudness of a talk's loud parts so far."""
 
     def __init__(self) -> None:

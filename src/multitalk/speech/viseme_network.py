@@ -107,10 +107,15 @@ def weights_from(arrays: Mapping[str, NDArray[np.generic]]) -> VisemeWeights:
     )
 
 
-@cache
 def shipped_weights() -> VisemeWeights:
-    """The weights that come with the package, read once."""
-    path = files("multitalk.speech").joinpath("visemes.npz")
+    """The weights for whole talks, which come with the package."""
+    return packaged_weights("visemes.npz")
+
+
+@cache
+def packaged_weights(name: str) -> VisemeWeights:
+    """The weights of a file of the package, read once."""
+    path = files("multitalk.speech").joinpath(name)
     with path.open("rb") as file, np.load(file) as arrays:
         return weights_from(arrays)
 

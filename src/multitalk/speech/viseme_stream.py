@@ -22,6 +22,7 @@ from multitalk.speech.viseme_network import (
     layer_norm,
     linear,
     one_blas_thread,
+    packaged_weights,
     sinusoidal_positions,
     softmax,
 )
@@ -33,6 +34,14 @@ FRONT_REACH = 2
 HEAD_REACH = 6
 LONGEST_STREAM = 350  # steps: as many as in training
 TILE_WIDTH = 32  # outputs
+
+
+def live_weights() -> VisemeWeights:
+    """The weights for little future, which come with the package.
+
+    `tools/visemes/distil_stream.py` makes them of those for whole talks.
+    """
+    return packaged_weights("visemes_live.npz")
 
 
 class VisemeStream:
