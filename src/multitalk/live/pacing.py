@@ -91,7 +91,7 @@ def _locked(
     return locked
 
 
-class _Source:
+class _SoundArrival:
     """What sends audio, as far as its pieces since speech began tell."""
 
     def __init__(self) -> None:
@@ -135,7 +135,7 @@ class FramePacer:
         self._started = float("-inf")  # the last frame
         self._pushed_at = float("-inf")
         self._ahead = 0.0  # seconds of audio minus the time since it began
-        self._source = _Source()
+        self._source = _SoundArrival()
         self._missing = 0.0  # seconds of a microphone's audio that a stall holds back
         self._resumed_at = float("-inf")
         self._is_burst = False
@@ -150,13 +150,13 @@ class FramePacer:
         passed = now - self._pushed_at
         if passed > (STALL_SECONDS if self._source.is_microphone else PAUSE_SECONDS):
             self._ahead = self._missing = 0.0
-            self._source = _Source()
+            self._source = _SoundArrival()
         self._ahead = max(self._ahead - (1 + CLOCK_DRIFT) * passed, -BURST_SECONDS)
         self._ahead += seconds - self._from_stall(now, passed, seconds)
         was_burst = self._is_burst and passed < PAUSE_SECONDS
         self._is_burst = self._ahead > BURST_SECONDS or (self._is_burst and self._ahead > 0)
         if self._is_burst:
-            self._source = _Source()
+            self._source = _SoundArrival()
         else:
             self._source.add(now, seconds)
         self._pushed_at = now
@@ -178,7 +178,7 @@ class FramePacer:
     @_locked
     def speech_ended(self) -> None:
         """Stop waiting for audio."""
-        self._pushed_at, self._ahead, self._source = float("-inf"), 0.0, _Source()
+        self._pushed_at, self._ahead, self._source = float("-inf"), 0.0, _SoundArrival()
         self._expects_audio = False
 
     @_locked

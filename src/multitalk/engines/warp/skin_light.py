@@ -147,14 +147,14 @@ class SkinLight:
             cv2.scaleAdd(change, state, gain, dst=gain)
         return gain
 
-    def _reached(self, moved: Array) -> "_Part":
+    def _reached(self, moved: Array) -> "_LatticePart":
         """The part of the lattice that the moved face takes."""
         whole = self._rig.upper.grid
         outline = displace_points(self._outline, moved, whole)
-        return _Part.around(outline, whole, margin=0)
+        return _LatticePart.around(outline, whole, margin=0)
 
 
-class _Part(NamedTuple):
+class _LatticePart(NamedTuple):
     """A part of a lattice: its rows and columns, and the lattice of these."""
 
     rows: slice
@@ -162,7 +162,7 @@ class _Part(NamedTuple):
     grid: Grid
 
     @classmethod
-    def around(cls, points: NDArray[np.floating], grid: Grid, *, margin: int) -> "_Part":
+    def around(cls, points: NDArray[np.floating], grid: Grid, *, margin: int) -> "_LatticePart":
         """The part that holds points [N, 2] of the picture, and so many more lines around."""
         at = (points - (grid.x, grid.y)) / grid.step
         low = np.floor(at.min(0)).astype(int) - margin
@@ -193,7 +193,7 @@ class _Skin(NamedTuple):
     def of(cls, rig: Rig) -> "_Skin":
         """That of a head."""
         outline = rig.points[list(mesh.OVAL), :2]
-        grid = _Part.around(outline, rig.upper.grid, margin=1).grid
+        grid = _LatticePart.around(outline, rig.upper.grid, margin=1).grid
         places = np.stack(grid.coordinates(), -1)
         within = _depth_inside(outline, grid)
         inside = smoothstep(within, 0, OUTLINE_FADE * rig.frame.width)

@@ -204,7 +204,7 @@ OwnJob = Annotated[Job, Depends(get_own_job)]
 
 @dataclass(frozen=True)
 class UrlSignature:
-    """What a signed URL has in its query; None and "" where it has none."""
+    """The signature in a URL's query and its time; None and "" where it has none."""
 
     signature: str | None
     expires: str
