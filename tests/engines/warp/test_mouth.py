@@ -5,8 +5,9 @@ import numpy as np
 from numpy.typing import NDArray
 from posing import pose
 
+from multitalk.engines.warp.aperture import Aperture
 from multitalk.engines.warp.displacement import displace_points
-from multitalk.engines.warp.mouth import Aperture, MouthInterior
+from multitalk.engines.warp.mouth import MouthInterior
 from multitalk.engines.warp.poses import open_weight
 from multitalk.engines.warp.renderer import HeadRenderer
 from multitalk.engines.warp.rig import Rig
@@ -37,11 +38,15 @@ def test_a_smiling_mouth_becomes_round(portrait: NDArray[np.uint8], renderer: He
 
 
 def test_a_round_mouth_is_open_in_its_middle_only(renderer: HeadRenderer) -> None:
-    opened = open_weight(renderer.rig, 0.045)
-    for weights, share in (({"round": 0.8}, (0.15, 0.60)), ({"spread": 0.6}, (0.75, 1.0))):
-        gap = aperture_of(renderer, seal=1, open=opened, **weights).gap
-        assert gap[len(gap) // 2] > 0.02 * renderer.rig.frame.height
-        assert share[0] < np.mean(gap > 0.25 * gap.max()) < share[1]
+    for opening in (0.045, 0.08):
+        opened = open_weight(renderer.rig, opening)
+        for weights, share in (
+            ({"round": 0.8, "funnel": opened}, (0.15, 0.60)),
+            ({"spread": 0.6}, (0.75, 1.0)),
+        ):
+            gap = aperture_of(renderer, seal=1, open=opened, **weights).gap
+            assert gap[len(gap) // 2] > 0.4 * opening * renderer.rig.frame.height
+            assert share[0] < np.mean(gap > 0.25 * gap.max()) < share[1]
 
 
 def test_pushed_out_lips_shine_and_shade_the_chin() -> None:

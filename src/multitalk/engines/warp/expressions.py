@@ -4,79 +4,17 @@ An expression is an array [468, 3] in pixels, scaled by a weight and added. The 
 projected with the head, which covers three-quarter views.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-
 import numpy as np
 
 from multitalk.array_types import DoubleArray
+from multitalk.engines.warp.amplitudes import AMPLITUDES
 from multitalk.engines.warp.face_frame import HeadFrame, MouthLayout, distance_inside_outline
 from multitalk.engines.warp.smoothing import ramp, smoothstep
 from multitalk.face import mesh
 
 EXPRESSIONS = (
-    *("seal", "open", "spread", "round", "press", "tuck", "lift"),
+    *("seal", "open", "spread", "round", "funnel", "press", "tuck", "lift"),
     *("brow", "smile", "frown", "relax"),
-)
-
-
-@dataclass(frozen=True)
-class Amplitude:
-    """How far an expression of weight 1 moves what it moves most.
-
-    Positive is outwards from the mouth's middle, down, or away from the viewer. The source of all
-    amplitudes: set by eye against photographs and films of speakers, and checked on landmarks that
-    were detected again in the result.
-
-    Attributes:
-        share: Amplitude in `unit`.
-        unit: `lip gap` at `open` = 1, `mouth`, `face` or `height`: widths of mouth and face, face
-            height.
-    """
-
-    share: float
-    unit: str
-
-
-# By expression and the part that moves.
-AMPLITUDES: Mapping[str, Amplitude] = MappingProxyType(
-    {
-        "open jaw": Amplitude(0.31, "lip gap"),
-        "open lower lip": Amplitude(0.59, "lip gap"),  # at its middle, beyond the corners
-        "open upper lip": Amplitude(-0.41, "lip gap"),  # likewise
-        "open corners down": Amplitude(0.14, "lip gap"),
-        "open corners out": Amplitude(0.06, "lip gap"),
-        "open smile's corners down": Amplitude(0.14, "lip gap"),
-        "spread corners out": Amplitude(0.148 / 2, "mouth"),
-        "spread corners up": Amplitude(-0.05 / 2, "mouth"),
-        "spread lower lip thinner": Amplitude(-0.02, "mouth"),
-        "spread upper lip thinner": Amplitude(0.012, "mouth"),
-        "round lower lip fuller": Amplitude(0.026, "mouth"),
-        "round upper lip down": Amplitude(0.018, "mouth"),
-        "round upper lip fuller": Amplitude(-0.040, "mouth"),
-        "round sides together": Amplitude(0.14, "lip gap"),
-        "round jaw": Amplitude(0.04, "mouth"),
-        "round forwards": Amplitude(-0.10, "mouth"),
-        "press lower lip rolled in": Amplitude(-0.050, "mouth"),
-        "press lower lip": Amplitude(-0.010, "mouth"),
-        "press upper lip rolled in": Amplitude(0.045, "mouth"),
-        "press upper lip": Amplitude(0.004, "mouth"),
-        "press jaw": Amplitude(-0.02, "mouth"),
-        "tuck lower lip": Amplitude(-0.035, "mouth"),
-        "tuck upper lip": Amplitude(-0.060, "mouth"),
-        "tuck jaw": Amplitude(0.03, "mouth"),
-        "tuck under nose": Amplitude(0.03, "mouth"),
-        "lift upper lip": Amplitude(-0.09, "mouth"),
-        "lift corners": Amplitude(-0.01, "mouth"),
-        "brow up": Amplitude(-0.056, "height"),
-        "smile corners out": Amplitude(0.07 / 2, "mouth"),
-        "smile corners up": Amplitude(-0.075, "mouth"),
-        "smile cheeks up": Amplitude(-0.012, "height"),
-        "smile fades, cheeks down": Amplitude(0.045, "height"),
-        "frown inner brows down": Amplitude(0.030, "height"),
-        "frown inner brows in": Amplitude(-0.018, "face"),
-    }
 )
 
 # Proportions of a relaxed mouth, measured on photographs of closed, unsmiling mouths.
@@ -93,7 +31,7 @@ WIDE_OPEN, JAW_RISE = 0.17, 0.20
 TURNED_DEGREES = 35  # of yaw beyond which a jaw rises half as much: its outline would move
 # Share of the gap that the upper lip closes, and by how much less where the jaw rises.
 UPPER_LIP_CLOSES, UPPER_LIP_SPARED = 0.34, 0.18
-JAW_CLOSES, JAW_CLOSES_WIDE = 0.40, 0.45  # of the gap: the chin; in addition where it rises
+JAW_CLOSES, JAW_CLOSES_WIDE = 0.40, 0.25  # of the gap: the chin; in addition where it rises
 LEVELLED = 0.75  # share of a smile's curve that goes when its lips close
 CHEEKS_SINK = 0.5  # of their way down from a smile: in `seal`; `round` and `relax` go the rest
 
@@ -106,6 +44,7 @@ LEVEL_REACH, LEVEL_SKIN_STARTS, LEVEL_SKIN_SIDE, LEVEL_SKIN_DOWN = 1.1, 0.9, 0.5
 SIDEWAYS_REACH, SIDEWAYS_FADE = 1.25, 0.5
 SPREAD_CORNER_SIDE, SPREAD_CORNER_DOWN = (1, 0.45), 0.3
 ROUND_SIDE, ROUND_THIN = 0.50, 0.7
+FUNNEL_SIDE = 0.60  # `side` beyond which funnelled lips meet
 TUCK_LOWER_THIN, TUCK_UPPER_THIN, LIFT_THIN = 0.1, 0.3, 0.4
 UNDER_NOSE_SIDE, UNDER_NOSE_DOWN = 0.8, (-0.25, 0.12)
 SMILE_CORNER_SIDE, SMILE_CORNER_DOWN, SMILE_CHEEK_DOWN = (1.05, 0.55), 0.35, (-0.55, 0.30)
@@ -125,7 +64,8 @@ def expression_displacements(frame: HeadFrame, layout: MouthLayout) -> dict[str,
     """Displacement of every landmark for each of `EXPRESSIONS`, pixels in head axes: [468, 3].
 
     `seal` closes the photograph's own gap; `open` parts the lips by `layout.max_gap` and drops
-    the jaw; `spread` and `round` shape vowels; `press` presses the lips for bilabials; `tuck`
+    the jaw; `spread` and `round` shape vowels; `funnel` as large as `open` makes its opening
+    round: the lips meet at the sides; `press` presses the lips for bilabials; `tuck`
     brings the lower lip under the upper teeth (f, v); `lift` shows the upper teeth; `brow` raises
     the brows; `smile` raises the mouth's corners and the cheeks; `frown` draws the inner brows down
     and together; `relax` takes back what `seal` leaves of the photograph's smile. Negative weights
@@ -202,6 +142,7 @@ class _Shapes:
             "open": self._open(),
             "spread": self._spread(),
             "round": self._round(),
+            "funnel": self._funnel(),
             "press": self._press(),
             "tuck": self._tuck(),
             "lift": self._lift(),
@@ -287,6 +228,17 @@ class _Shapes:
         d[:, 1] += np.where(layout.lip, 0, layout.jaw * pixels["round jaw"])
         # Towards the viewer: visible where the head is turned.
         d[:, 2] = pixels["round forwards"] * layout.around * layout.arch
+        return d
+
+    def _funnel(self) -> DoubleArray:
+        """Bring the lips that `open` parts together at the sides: what is left is an ellipse."""
+        layout, side = self._layout, np.minimum(np.abs(self._layout.side) / FUNNEL_SIDE, 1)
+        closing = layout.arch - np.sqrt(1 - side**2)
+        pinched = self._pixels["funnel sides together"] * closing * (1 - ROUND_THIN * layout.ring)
+        lower, upper = (AMPLITUDES[f"open {lip} lip"].share for lip in ("lower", "upper"))
+        d = _zeros()
+        d[layout.lower, 1] = (-lower * pinched)[layout.lower]
+        d[layout.upper, 1] = (-upper * pinched)[layout.upper]
         return d
 
     def _press(self) -> DoubleArray:

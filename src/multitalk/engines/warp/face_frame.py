@@ -18,6 +18,9 @@ PROFILE = (40, 60)  # degrees of yaw over which a face becomes a profile
 RED_INNER, RED_OUTER = 0.33, 0.66  # `ring` of the two landmark curves in the red of a lip
 ARCH_EXPONENT, ARCH_ROUNDNESS = 2.2, 0.75
 JAW_STARTS, JAW_FULL = -0.05, 0.25  # `below` over which skin starts to follow the jaw
+# Mouth widths of lip gap from which that begins so much higher and ends lower beside the mouth
+# (`side`), where skin would fold.
+GAPING, GAPE_STARTS, GAPE_FULL, GAPE_SIDE = 0.17, 0.9, 0.6, (0.9, 1.3)
 CHIN_MIDDLE, CHIN_SIDE = 0.25, 1.0  # half face widths aside over which it follows less
 JAW_AT_SIDE = 0.28  # share of the jaw's movement that the skin at its side follows
 CHEEK_TOP = -0.75  # `below` above which the cheek is not drawn down by the jaw
@@ -126,7 +129,12 @@ class MouthLayout:
         edge = list(mesh.LIPS_OUTER_LOWER)
         edge.sort(key=lambda landmark: float(side[landmark]))
         below_lip = np.maximum(below - np.interp(side, side[edge], below[edge]), 0)
-        beneath = smoothstep(below, JAW_STARTS, JAW_FULL)
+        rest_gap = np.linalg.norm(
+            (q[list(mesh.LIPS_INNER_LOWER)] - q[list(mesh.LIPS_INNER_UPPER)])[:, :2], axis=1
+        )
+        parted = float(rest_gap[len(rest_gap) // 2] / frame.mouth_width)
+        gape = max(parted - GAPING, 0.0) * smoothstep(np.abs(side), *GAPE_SIDE)
+        beneath = smoothstep(below, JAW_STARTS - GAPE_STARTS * gape, JAW_FULL + GAPE_FULL * gape)
         near_chin = 1 - smoothstep(np.abs(q[:, 0]) / (frame.width / 2), CHIN_MIDDLE, CHIN_SIDE)
         jaw = beneath * (JAW_AT_SIDE + (1 - JAW_AT_SIDE) * near_chin)
         cheek = (
@@ -137,9 +145,6 @@ class MouthLayout:
         )
         beyond = np.clip(np.abs(side) - 1, 0, None)
         around = np.exp(-(beyond**2) / SIDEWAYS_FADE) * np.exp(-((below / SIDEWAYS_FADE_DOWN) ** 2))
-        rest_gap = np.linalg.norm(
-            (q[list(mesh.LIPS_INNER_LOWER)] - q[list(mesh.LIPS_INNER_UPPER)])[:, :2], axis=1
-        )
         arch = np.clip(1 - np.minimum(np.abs(side), 1) ** ARCH_EXPONENT, 0, 1) ** ARCH_ROUNDNESS
         return cls(
             side=side,
@@ -151,12 +156,12 @@ class MouthLayout:
             upper=upper,
             corner=corner,
             lip=lip,
-            jaw=np.where(lip | (below <= 0), 0, jaw),
+            jaw=np.where(lip | (below <= -GAPE_STARTS * gape), 0, jaw),
             cheek=np.where(lip, 0, cheek),
             around=np.where(lip, 1, around),
             max_gap=min(MAX_GAP_OF_MOUTH * frame.mouth_width, MAX_GAP_OF_FACE * frame.width),
             rest_gap=rest_gap,
-            parted=float(rest_gap[len(rest_gap) // 2] / frame.mouth_width),
+            parted=parted,
         )
 
 

@@ -24,7 +24,7 @@ FILL_RADIUS = 5  # pixels from which a place is filled
 FILL_STEP = 2  # pixels from one filled place to the next: the source is enlarged
 # The dark corners of an open mouth: reach around a corner, the dark wedge that is filled, its blur
 # (mouth widths each), and the share of the dark that goes.
-CORNER_REACH, CORNER_WEDGE, CORNER_BLUR, CORNER_FADES = 0.13, 0.16, 0.02, 0.8
+CORNER_REACH, CORNER_WEDGE, CORNER_BLUR, CORNER_FADES = 0.18, 0.26, 0.02, 1.0
 SUBPIXEL_BITS = 4  # of OpenCV's fixed-point coordinates
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
+from multitalk.engines.warp.aperture import Aperture
 from multitalk.engines.warp.colour import LUMA, eye_white, lip_colour, skin_colour, three_channels
 from multitalk.engines.warp.dentition import Dentition
 from multitalk.engines.warp.expressions import RELAXED_WIDTH, upper_lip_share
@@ -27,7 +28,7 @@ from multitalk.face import mesh
 UNIT_LIMITS = (0.75, 1.3)
 OPEN_PHOTOGRAPH = 0.05  # mouth widths: lip gap from which a photograph shows the mouth's inside
 TELLS_TEETH = 0.10  # mouth widths: lip gap from which a photograph tells how far teeth show
-RETREAT = 6 * MM  # dental units by which rounded lips come over the teeth
+RETREAT = 4.5 * MM  # dental units by which rounded lips come over the teeth
 FAR_END = (0.55, 0.90)  # of a mouth in profile from its near corner: fades to the background
 
 # How far the lower teeth go down: shares of the lip gap at closed and at wide-open lips. The lower
@@ -45,12 +46,12 @@ TEETH_SHARPER = 0.7  # of the picture's blur: enamel has harder edges than lids 
 # Sprite pixels per pixel of a small mouth (below so many pixels wide) and of others.
 SMALL_MOUTH, SMALL_DENSITY, DENSITY = 90, 4, 2
 
-CAVITY = np.array([120, 68, 66], np.float32)  # RGB 0..255
+CAVITY = np.array([116, 60, 65], np.float32)  # RGB 0..255
 # Light in the cavity: at the throat, and what the floor adds and the corners take.
-THROAT_LIGHT, FLOOR_LIGHT, CHEEK_LIGHT = 0.66, 0.22, -0.14
+THROAT_LIGHT, FLOOR_LIGHT, CHEEK_LIGHT = 0.58, 0.26, -0.20
 FLOOR_DEPTH, CAVITY_HALF_WIDTH, CAVITY_DEPTH = (0.35, 1.1), 0.42, 0.10  # of depth; dental units
 SHADE = np.array([0.16, 0.22, 0.23], np.float32)  # light that rounded lips take from teeth, RGB
-TONGUE_LIGHT, RAISED_TONGUE_LIGHT, LOWER_TEETH_LIGHT = 0.86, 0.1, 0.92
+TONGUE_LIGHT, RAISED_TONGUE_LIGHT, LOWER_TEETH_LIGHT = 0.92, 0.1, 0.97
 # The tongue's root: shares of the jaw's drop, and dental units above it; less and more when raised.
 TONGUE_DROP, TONGUE_RAISED = (0.46, 0.20), (0.11, 0.03)
 ROUNDED_NARROWS = 0.25  # of the tongue's width
@@ -61,53 +62,23 @@ DRAWN_BACK = 0.35  # of its light: in o and u it is drawn back
 SHADOW_BLUR, SHADOW_SHIFT, LIP_LIGHT, INNER_GAIN, ROUNDED_DARKER = 0.025, 0.030, 0.68, 0.54, 0.25
 # Lips that hardly part shade all between them: light at no gap, and the gap (mouth widths) of full
 # light.
-PARTING_LIGHT, PARTED_GAP = 0.70, 0.13
+PARTING_LIGHT, PARTED_GAP = 0.76, 0.13
 # The lower lip's wet inner side: its colour as a share of the red's, cover, lip gap (mouth widths)
 # of full cover, and its place in the blurred opening.
 WET = np.array([0.84, 0.72, 0.72], np.float32)
 WET_COVER, WET_GAP, WET_OUTER, WET_OUTER_FADE, WET_INNER = 0.38, 0.12, 0.50, 0.35, (0.30, 0.80)
-# The lining of the cheek, which closes the corners: light of the lips' red, and the share of the
-# mouth's width from a corner over which it ends.
-LINING_LIGHT, LINING_ENDS = 0.50, 0.26
+# The lining of the cheek, which closes the corners: light of the lips' red where lips hardly part
+# and where they are wide open, that gap (mouth widths), and the share of the mouth's width from a
+# corner over which it ends.
+LINING_LIGHT, LINING_GAP, LINING_ENDS = (0.60, 0.26), 0.45, 0.26
 # The opening's edge: blur (mouth widths), and the dark rim around it.
 EDGE_BLUR, RIM_BLUR, RIM_DARK = 0.009, 0.02, 0.10
 # Closed lips have a dark line between them, half of it on each: the opening is larger by so much at
 # each lip (mouth widths), from this lip gap on.
 LIP_LINE, LIP_LINE_GAP = 0.011, 0.08
+PARTED_PIXELS = 0.3  # between lips that do not touch
 SUBPIXEL = 16  # OpenCV's fixed-point coordinates with shift=4
 SUPERSAMPLING = 2  # of the opening's mask
-
-
-@dataclass(frozen=True)
-class Aperture:
-    """The opening between the lips in one frame.
-
-    Attributes:
-        upper: Lower edge of the upper lip, pixels of the frame, [N, 2], right to left.
-        lower: Upper edge of the lower lip, [N, 2].
-        seam: Their mean, along which the two layers are joined, [N, 2].
-        gap: Pixels between the lips along the face, [N], never negative.
-    """
-
-    upper: Array
-    lower: Array
-    seam: Array
-    gap: Array
-
-    @classmethod
-    def between(cls, upper: Array, lower: Array, down: NDArray[np.float64]) -> "Aperture":
-        """The opening of two lip edges; lips that overlap meet half-way.
-
-        Args:
-            upper: [N, 2] pixels.
-            lower: [N, 2] pixels.
-            down: Unit vector down the face.
-        """
-        gap = ((lower - upper) @ down).astype(np.float32)
-        overlap = (np.clip(-gap, 0, None)[:, None] * down / 2).astype(np.float32)
-        upper, lower = upper - overlap, lower + overlap
-        seam = (upper + lower) / np.float32(2)
-        return cls(upper, lower, seam, np.maximum(gap, 0))
 
 
 @dataclass(frozen=True)
@@ -183,7 +154,7 @@ class MouthInterior:
         wet, red = self._in_colour(WET), lip_colour(picture, points)
         # Sign: the far end of a mouth in profile; size: how much of it is background, 0..1.
         self._far_end = float(np.sign(frame.yaw_degrees)) * frame.in_profile
-        self._inner_lip, self._lining = red * wet, red * np.float32(LINING_LIGHT)
+        self._inner_lip, self._red = red * wet, red
         upper, lower = points[mesh.INNER_UPPER_LIP, :2], points[mesh.INNER_LOWER_LIP, :2]
         #: Where the teeth meet when the jaw is closed; moves with the skull.
         self.meeting_place: NDArray[np.float64] = upper + (lower - upper) * share
@@ -242,7 +213,14 @@ class MouthInterior:
         height, width = region.shape[:2]
         beyond = np.float32(LIP_LINE * self._width) * self._down.astype(np.float32)
         beyond = np.minimum(aperture.gap / (LIP_LINE_GAP * self._width), 1)[:, None] * beyond
-        outline = np.concatenate([aperture.upper - beyond, (aperture.lower + beyond)[::-1]])
+        parted = np.flatnonzero(aperture.gap > PARTED_PIXELS)
+        if not len(parted):
+            return
+        # Where lips touch beside a round opening is no dark line.
+        part = slice(max(parted[0] - 1, 0), parted[-1] + 2)
+        outline = np.concatenate(
+            [(aperture.upper - beyond)[part], (aperture.lower + beyond)[part][::-1]]
+        )
         outline -= np.asarray(corner, np.float32)
         low = np.maximum(np.floor(outline.min(0) - 4).astype(int), 0)
         high = np.minimum(np.ceil(outline.max(0) + 5).astype(int), (width, height))
@@ -301,7 +279,9 @@ class MouthInterior:
         along = self._along(aperture, place, (inside.shape[1], inside.shape[0]))
         lining = 1 - smoothstep(0.5 - np.abs(along - 0.5), 0, LINING_ENDS)
         cover = three_channels((spoken * lining).astype(np.float32))
-        inside += (self._lining - inside) * cover
+        wide = min(float(aperture.gap.max()) / (LINING_GAP * self._width), 1.0)
+        light = LINING_LIGHT[0] + (LINING_LIGHT[1] - LINING_LIGHT[0]) * wide
+        inside += (np.float32(light) * self._red - inside) * cover
 
     def _draw_inside(self, of: _Inside) -> Array:
         """Cavity, tongue and teeth: float32 [h, w, 3]."""

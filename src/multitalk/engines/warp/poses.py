@@ -29,8 +29,10 @@ CLOSED_PRESS = 0.45  # `press` in p, b and m
 RESTING_PRESS = 0.15  # `press` at rest, for lips that the photograph shows parted
 WIDEST_OPEN = 1.3  # `open` at most
 WIDENED = 2.8  # `spread` per width: between its neighbours a clear i reaches 0.4 only
-ROUNDED, ROUNDED_BY_NARROW, ROUNDED_CLOSED = 0.9, 0.8, 0.5  # `round`; less in p, b and m
-LIFT_OPEN, LIFT_SPREAD, LIFT_TEETH, LIFT_BY_OPEN = 0.05, 0.25, 0.15, 6  # `lift`; limit per `open`
+ROUNDED, ROUNDED_BY_NARROW, ROUNDED_CLOSED = 0.9, 0.72, 0.5  # `round`; less in p, b and m
+FUNNELLED = 1.3  # `funnel` per `round` and `open`
+LIFT_OPEN, LIFT_SPREAD, LIFT_TEETH = 0.05, 0.5, 0.30  # `lift`
+LIFT_OF_GAP = 0.6  # share of the opening that `lift` makes at most: the rest is `open`
 PROFILE_CALMS = 0.5  # share of the mouth's movement that is lost in profile
 
 # Head and face.
@@ -54,15 +56,16 @@ MEMORY_SECONDS = 30.0  # of speech, over which the usual is averaged
 KNOWN_AFTER = (1.0, 3.0)  # seconds of speech over which the usual becomes known
 
 
-def open_weight(rig: Rig, opening: float, *, rounded: float = 0.0) -> float:
+def open_weight(rig: Rig, opening: float, *, rounded: float = 0.0, lifted: float = 0.0) -> float:
     """Weight of `open` that parts sealed lips by an opening at the middle.
 
     Args:
         rig: The head's.
         opening: Of the lips, face heights.
         rounded: Weight of `round` in the same pose.
+        lifted: Weight of `lift`.
     """
-    gap = opening * rig.frame.height
+    gap = opening * rig.frame.height - lifted * rig.lift_gap
     overlap = rig.overlap + rounded * rig.round_overlap
     freed = min(opening / FREED_OPENING, 1.0) * overlap
     return min((gap + freed) / rig.open_gap, WIDEST_OPEN)
@@ -196,17 +199,20 @@ class PoseAnimator:
         drawn = max(spoken, TUCKED_OPENING * tuck, breath * parted)
         opening = opening_scale * self._calm * drawn
         rounded = ROUNDED * shape.rounding * (1 - ROUNDED_CLOSED * closure)
-        opened = open_weight(self._rig, opening, rounded=rounded)
         resting = RESTING_PRESS * (1 - min(opening / FREED_OPENING, 1.0))
         spread, biting = shape.spread, shape.biting
         shown = min(LIFT_OPEN * parted + LIFT_SPREAD * spread + LIFT_TEETH * biting, 1.0)
+        gap = opening * self._rig.frame.height
+        lifted = min(shown, LIFT_OF_GAP * gap / max(self._rig.lift_gap, 1.0))
+        opened = open_weight(self._rig, opening, rounded=rounded, lifted=lifted)
         weights[INDEX["seal"]] = 1.0 + PRESSED_TOGETHER * closure
         weights[INDEX["open"]] = opened
         weights[INDEX["spread"]] = WIDENED * spread
         weights[INDEX["round"]] = rounded
+        weights[INDEX["funnel"]] = min(FUNNELLED * rounded, 1.0) * opened
         weights[INDEX["press"]] = max(CLOSED_PRESS * closure, resting if self._parted else 0.0)
         weights[INDEX["tuck"]] = tuck
-        weights[INDEX["lift"]] = shown * min(LIFT_BY_OPEN * opened, 1.0)
+        weights[INDEX["lift"]] = lifted
 
     def _set_face(
         self, weights: Array, mood: Mood, gesture: Gesture, gaze: Gaze, voice: float

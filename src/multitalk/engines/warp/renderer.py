@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
+from multitalk.engines.warp.aperture import Aperture
 from multitalk.engines.warp.backdrop import covered_by, cut_out
 from multitalk.engines.warp.colour import lip_colour, skin_colour
 from multitalk.engines.warp.displacement import Grid, displace_points, invert
@@ -16,7 +17,7 @@ from multitalk.engines.warp.eyes import Eyes
 from multitalk.engines.warp.layer import Layer
 from multitalk.engines.warp.lip_edges import clean_lip_edges
 from multitalk.engines.warp.matte import Matte
-from multitalk.engines.warp.mouth import OPEN_PHOTOGRAPH, Aperture, MouthInterior
+from multitalk.engines.warp.mouth import OPEN_PHOTOGRAPH, MouthInterior
 from multitalk.engines.warp.quality import QUALITIES, RenderQuality
 from multitalk.engines.warp.rig import INDEX, Rig
 from multitalk.engines.warp.shading import LipShading, SmileFolds
@@ -25,6 +26,9 @@ from multitalk.engines.warp.smoothing import smoothstep, spline_through
 from multitalk.face import mesh
 
 VISIBLE_ROUNDING = 0.05  # rounding below is not shaded
+# The line along lips that touch beside a round opening: strength per `funnel`, and the least drawn.
+FUNNEL_LINE, FAINT_LINE = 8, 0.1
+BITING_SHOWS = 0.8  # share of the rounding that hides no teeth in sh, whose lips are flared
 CLEANED = 0.3  # mouth widths around the lips that are seen by `clean_lip_edges`
 MOUTH_AT_EDGE = 20.0  # degrees of yaw from which a mouth may be painted beyond the face's edge
 MIN_GAP = 0.35  # pixels between the lips from which the inside is drawn
@@ -225,6 +229,10 @@ class HeadRenderer:
         corner = (corner[0] + columns.start, corner[1] + rows.start)
         region = cv2.cvtColor(view, cv2.COLOR_RGBA2RGB).astype(np.float32)
         sealed = float(np.clip(pose.weights[INDEX["seal"]], 0, 1))
+        funnelled = float(pose.weights[INDEX["funnel"]])
+        touching = min(FUNNEL_LINE * funnelled, 1.0) if opened > MIN_GAP else 1.0
+        if has_line and touching > FAINT_LINE:
+            self._lips.contact_line(region, corner, aperture, touching * sealed)
         if opened > MIN_GAP:
             self._mouth.draw(
                 region,
@@ -232,12 +240,10 @@ class HeadRenderer:
                 aperture,
                 skull=self._meeting_place(pose),
                 jaw_drop=self._mouth.jaw_drop(opened, biting=pose.biting, tongue=pose.tongue),
-                rounding=pose.rounding,
+                rounding=pose.rounding * (1 - BITING_SHOWS * pose.biting),
                 tongue=pose.tongue,
                 spoken=sealed,
             )
-        else:
-            self._lips.contact_line(region, corner, aperture, sealed)
         np.clip(region, 0, 255, out=region)
         cv2.mixChannels([region.astype(np.uint8)], [view], [0, 0, 1, 1, 2, 2])
 

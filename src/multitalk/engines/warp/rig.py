@@ -44,6 +44,9 @@ STILL_FALLOFF, STILL_PIXELS = 1e-3, 0.02
 # spline would fold.
 SMOOTHING, TURNED_SMOOTHING, TURNED_DEGREES = 2e-4, 4e-3, 28
 
+# Share of a chin's movement by which the neck follows one that rises as a gaping mouth closes: held
+# still, its shade would stay as a ring; wholly, the neck below would be stretched to streaks.
+NECK_RISES = 0.5
 MOUTH_REACH = 0.45  # face heights beside the lips: head movement, jaw and the join of the layers
 
 # Closed lips press on each other, or teeth and gums would show inside the landmarks: share of the
@@ -66,6 +69,7 @@ class Rig:
         overlap: Pixels by which `seal` presses the lips into each other at the middle.
         open_gap: Pixels by which `open` parts them there.
         round_overlap: Pixels by which `round` brings them together there.
+        lift_gap: Pixels by which `lift` parts them there.
     """
 
     points: NDArray[np.float64]
@@ -77,6 +81,7 @@ class Rig:
     overlap: float
     open_gap: float
     round_overlap: float
+    lift_gap: float
 
 
 @dataclass(frozen=True)
@@ -165,7 +170,9 @@ def build_rig(
     upper_basis, lower_basis = _moving_part(
         (*expressions, motion.astype(np.float32)), falloff, grid
     )
-    at_rest, sealed, opened, rounded = lips.middle_gaps(expressions, ("seal", "open", "round"))
+    at_rest, sealed, opened, rounded, lifted = lips.middle_gaps(
+        expressions, ("seal", "open", "round", "lift")
+    )
     return Rig(
         points=points,
         frame=frame,
@@ -176,6 +183,7 @@ def build_rig(
         overlap=max(0.0, -sealed),
         open_gap=opened - at_rest,
         round_overlap=max(0.0, at_rest - rounded),
+        lift_gap=max(0.0, lifted - at_rest),
     )
 
 
@@ -243,6 +251,8 @@ def _expression_fields(
     projected = np.stack([move @ frame.axes[:, :2] for move in moves])  # [E + C, N, 2]
     held = np.zeros((len(moves), len(anchors.rings) + len(anchors.border), 2))
     held[EXPRESSIONS.index("open"), : len(anchors.rings)] = anchors.chin_pull
+    rises = NECK_RISES * shapes["seal"][mesh.CHIN, 1] / shapes["open"][mesh.CHIN, 1]
+    held[EXPRESSIONS.index("seal"), : len(anchors.rings)] = rises * anchors.chin_pull
     is_turned = abs(frame.yaw_degrees) >= TURNED_DEGREES
     near_face = expression_falloff(points, frame, grid) * mask
     near = near_face > 0

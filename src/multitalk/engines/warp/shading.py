@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
+from multitalk.engines.warp.aperture import Aperture
 from multitalk.engines.warp.colour import three_channels
 from multitalk.engines.warp.expressions import smile_strength
 from multitalk.engines.warp.face_frame import HeadFrame
 from multitalk.engines.warp.masks import span_of
-from multitalk.engines.warp.mouth import Aperture
 from multitalk.engines.warp.smoothing import (
     close_shadows,
     gaussian_blur,
@@ -64,7 +64,7 @@ UPPER_LIP_SHINE = Spot(0.75, 0.14, 0.030, 0.06)
 CHIN_SHADE = Spot(1.6, 0.24, 0.070, -0.08)
 CORNER_SHADE = Spot(0.0, 0.09, 0.08, -0.10)
 # A band of red, in case teeth or gums show beside the landmarks; the dark line on top.
-CONTACT = (ContactLine(0.030, 0.014, 0.85, 0.80), ContactLine(0.010, 0.012, 0.60, 0.25))
+CONTACT = (ContactLine(0.030, 0.014, 0.85, 0.80), ContactLine(0.010, 0.012, 0.46, 0.25))
 BLOB_PIXELS, BLOB_DEVIATIONS = 32, 2.5  # side and half side of the spots' template
 TINT_LIMITS = (0.5, 1.5)  # of the effect on a channel: skin in shade is redder, in light paler
 

@@ -27,7 +27,7 @@ UPPER_SPAN, LOWER_SPAN, TONGUE_SPAN, TIP_SPAN = (
     (-0.1, 0.22),
 )
 ENAMEL, GUM, TONGUE = (
-    np.array(colour) for colour in ((206, 198, 186), (150, 84, 82), (165, 110, 108))
+    np.array(colour) for colour in ((206, 198, 186), (150, 84, 82), (172, 102, 112))
 )
 ENAMEL_TINT, TONGUE_TINT = 0.35, 0.4  # share of the light's tint that these take
 
@@ -38,11 +38,11 @@ ENAMEL_LIMITS, OWN_ENAMEL = (0.80, 1.25), 0.65
 ENAMEL_OF_WHITE, WHITE_LIMITS, WHITE_HUE = 1.17, (0.75, 1.3), 0.5
 ARCH_U = 0.4  # u at which `ToothRow.arch` is given
 # Corners of the biting edge: v by which the one towards the middle and the other one are rounded.
-MESIAL_ROUNDING, DISTAL_ROUNDING = 0.35 * MM, 0.8 * MM
+MESIAL_ROUNDING, DISTAL_ROUNDING = 0.45 * MM, 0.95 * MM
 # A crown is widest where it touches its neighbours and narrower towards the gum.
 NECK_FROM, NECK_NARROWER = 0.5, 0.14  # shares of its length and of its width
 # Clefts between teeth: width in dental units and in sprite pixels; colour between necks.
-CLEFT_WIDTH, CLEFT_PIXELS = 0.20 * MM, 0.35
+CLEFT_WIDTH, CLEFT_PIXELS = 0.22 * MM, 0.40
 BETWEEN_NECKS = 0.72  # light of the gap beside the necks
 # Light on one crown: less at its sides and neck, a soft highlight, a translucent biting edge.
 SIDE_DARK, NECK_DARK, NECK_AT = 0.06, 0.10, (0.45, 1.0)
@@ -115,26 +115,26 @@ class ToothRow:
 UPPER_ROW = ToothRow(
     (
         Tooth(8.7 * MM, 0, 0, 1.06),  # central incisor
-        Tooth(6.3 * MM, 0.7 * MM, 0, 1.0),  # lateral incisor
-        Tooth(5.9 * MM, 0.1 * MM, 0.8 * MM, 0.78),  # canine
-        Tooth(4.5 * MM, 0.7 * MM, 0.6 * MM, 0.64),
-        Tooth(3.6 * MM, 0.9 * MM, 0.4 * MM, 0.45),
+        Tooth(6.3 * MM, 0.7 * MM, 0, 1.01),  # lateral incisor
+        Tooth(5.9 * MM, 0.1 * MM, 0.8 * MM, 0.88),  # canine
+        Tooth(4.5 * MM, 0.7 * MM, 0.6 * MM, 0.73),
+        Tooth(3.6 * MM, 0.9 * MM, 0.4 * MM, 0.52),
         Tooth(3.0 * MM, 1.0 * MM, 0, 0.30),
     ),
-    edge=1.6 * MM, arch=3.4 * MM, length=10.2 * MM, outwards=1, cleft=0.18,
+    edge=1.6 * MM, arch=3.4 * MM, length=10.2 * MM, outwards=1, cleft=0.26,
     gum=(0.94, 1.10), papilla=0.14, rounded=1.0,
 )  # fmt: skip
 LOWER_ROW = ToothRow(
     (
-        Tooth(5.2 * MM, 0, 0, 0.98),
-        Tooth(5.6 * MM, 0.2 * MM, 0, 0.93),
-        Tooth(5.8 * MM, 0, 0.7 * MM, 0.80),
-        Tooth(4.6 * MM, 0.6 * MM, 0.5 * MM, 0.56),
-        Tooth(3.8 * MM, 0.9 * MM, 0.4 * MM, 0.38),
+        Tooth(5.2 * MM, 0, 0, 1.03),
+        Tooth(5.6 * MM, 0.2 * MM, 0, 1.0),
+        Tooth(5.8 * MM, 0, 0.7 * MM, 0.90),
+        Tooth(4.6 * MM, 0.6 * MM, 0.5 * MM, 0.68),
+        Tooth(3.8 * MM, 0.9 * MM, 0.4 * MM, 0.46),
         Tooth(3.0 * MM, 1.0 * MM, 0, 0.26),
     ),
-    edge=0.2 * MM, arch=-2.4 * MM, length=8.8 * MM, outwards=-1, cleft=0.04,
-    gum=(0.98, 1.2), papilla=0.10, rounded=0.4,
+    edge=0.2 * MM, arch=-2.4 * MM, length=8.8 * MM, outwards=-1, cleft=0.15,
+    gum=(0.98, 1.2), papilla=0.10, rounded=0.7,
 )  # fmt: skip
 
 
