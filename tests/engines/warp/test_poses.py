@@ -88,6 +88,18 @@ def test_a_head_in_profile_opens_its_mouth_less(rig: Rig) -> None:
     assert opened[-60.0] < 0.7 * opened[0.0]
 
 
+def test_the_upper_lip_rises_in_i_and_the_lips_part_no_farther(renderer: HeadRenderer) -> None:
+    rig, middles = renderer.rig, []
+    for spread in (0.0, 0.4):
+        weights = played(rig, a_vowel(opening=0.05, width=spread, activity=1.0), None).weights
+        aperture = renderer._layers(Pose(weights)).aperture
+        middle = len(aperture.gap) // 2
+        middles.append((aperture.upper[middle, 1], aperture.gap[middle]))
+    (relaxed, gap), (raised, same) = middles
+    assert raised < relaxed - 0.003 * rig.frame.height
+    assert same == pytest.approx(gap, abs=0.002 * rig.frame.height)
+
+
 def test_an_open_photograph_closes_firmer_on_a_bilabial_than_at_rest(rig: Rig) -> None:
     resting, pressed = (
         played(rig, a_vowel(closure=closure, activity=1.0)).weights[INDEX["seal"]]

@@ -82,6 +82,23 @@ def drawn_up(rig: Rig, landmarks: tuple[int, ...], **weights: float) -> float:
     return float((places - displace_points(places, field, rig.upper.grid))[:, 1].mean())
 
 
+def test_the_neck_follows_a_chin_that_rises_as_a_gaping_mouth_closes(face: FaceLandmarks) -> None:
+    points = face.points.copy()
+    layout = MouthLayout.of(HeadFrame.of(face))
+    dropped = 0.12 * face.height
+    points[: mesh.NUM_FACE_POINTS, 1] += dropped * np.maximum(layout.jaw, layout.lower)
+    rig = build_rig(FaceLandmarks(points), picture_size=SIZE)
+    sealed = rig.upper.displacement(pose(seal=1.0).weights)
+    chin = rig.points[[mesh.CHIN], :2]
+    neck = chin + (0, 0.10 * rig.frame.height)
+    rises = [
+        float((place - displace_points(place, sealed, rig.upper.grid))[0, 1])
+        for place in (chin, neck)
+    ]
+    assert rises[0] > 0.03 * rig.frame.height
+    assert rises[1] > 0.5 * rises[0]
+
+
 def test_a_narrow_mouth_that_gapes_closes_to_a_wider_one(face: FaceLandmarks) -> None:
     points = face.points.copy()
     lips = list({*mesh.UPPER_LIP, *mesh.LOWER_LIP, *mesh.MOUTH_CORNERS})

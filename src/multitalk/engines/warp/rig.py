@@ -44,9 +44,6 @@ STILL_FALLOFF, STILL_PIXELS = 1e-3, 0.02
 # spline would fold.
 SMOOTHING, TURNED_SMOOTHING, TURNED_DEGREES = 2e-4, 4e-3, 28
 
-# Share of a chin's movement by which the neck follows one that rises as a gaping mouth closes: held
-# still, its shade would stay as a ring; wholly, the neck below would be stretched to streaks.
-NECK_RISES = 0.5
 MOUTH_REACH = 0.45  # face heights beside the lips: head movement, jaw and the join of the layers
 
 # Closed lips press on each other, or teeth and gums would show inside the landmarks: share of the
@@ -251,7 +248,8 @@ def _expression_fields(
     projected = np.stack([move @ frame.axes[:, :2] for move in moves])  # [E + C, N, 2]
     held = np.zeros((len(moves), len(anchors.rings) + len(anchors.border), 2))
     held[EXPRESSIONS.index("open"), : len(anchors.rings)] = anchors.chin_pull
-    rises = NECK_RISES * shapes["seal"][mesh.CHIN, 1] / shapes["open"][mesh.CHIN, 1]
+    # Held still under a chin that rises, the neck would keep its shade as a ring.
+    rises = shapes["seal"][mesh.CHIN, 1] / shapes["open"][mesh.CHIN, 1]
     held[EXPRESSIONS.index("seal"), : len(anchors.rings)] = rises * anchors.chin_pull
     is_turned = abs(frame.yaw_degrees) >= TURNED_DEGREES
     near_face = expression_falloff(points, frame, grid) * mask
