@@ -90,7 +90,7 @@ def test_the_neck_follows_a_chin_that_rises_as_a_gaping_mouth_closes(face: FaceL
     rig = build_rig(FaceLandmarks(points), picture_size=SIZE)
     sealed = rig.upper.displacement(pose(seal=1.0).weights)
     chin = rig.points[[mesh.CHIN], :2]
-    neck = chin + (0, 0.10 * rig.frame.height)
+    neck = chin + np.array([0, 0.10 * rig.frame.height])
     rises = [
         float((place - displace_points(place, sealed, rig.upper.grid))[0, 1])
         for place in (chin, neck)
