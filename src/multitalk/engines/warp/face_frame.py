@@ -133,8 +133,10 @@ class MouthLayout:
             (q[list(mesh.LIPS_INNER_LOWER)] - q[list(mesh.LIPS_INNER_UPPER)])[:, :2], axis=1
         )
         parted = float(rest_gap[len(rest_gap) // 2] / frame.mouth_width)
-        gape = max(parted - GAPING, 0.0) * smoothstep(np.abs(side), *GAPE_SIDE)
-        beneath = smoothstep(below, JAW_STARTS - GAPE_STARTS * gape, JAW_FULL + GAPE_FULL * gape)
+        beside, gape = smoothstep(np.abs(side), *GAPE_SIDE), max(parted - GAPING, 0.0)
+        beneath = smoothstep(below, JAW_STARTS, JAW_FULL)
+        smoother = smoothstep(below, JAW_STARTS - GAPE_STARTS * gape, JAW_FULL + GAPE_FULL * gape)
+        beneath += beside * (smoother - beneath)
         near_chin = 1 - smoothstep(np.abs(q[:, 0]) / (frame.width / 2), CHIN_MIDDLE, CHIN_SIDE)
         jaw = beneath * (JAW_AT_SIDE + (1 - JAW_AT_SIDE) * near_chin)
         cheek = (
@@ -156,7 +158,7 @@ class MouthLayout:
             upper=upper,
             corner=corner,
             lip=lip,
-            jaw=np.where(lip | (below <= -GAPE_STARTS * gape), 0, jaw),
+            jaw=np.where(lip | (below <= -GAPE_STARTS * gape * beside), 0, jaw),
             cheek=np.where(lip, 0, cheek),
             around=np.where(lip, 1, around),
             max_gap=min(MAX_GAP_OF_MOUTH * frame.mouth_width, MAX_GAP_OF_FACE * frame.width),
