@@ -17,6 +17,24 @@ PICTURE = """canvas => {
   for (let i = 0; i < data.length; i += 97) sum = (sum * 31 + data[i]) % 1000003;
   return sum;
 }"""
+# How loud the page's player without a decoder is whenever it jumps.
+VOLUME = """
+window.volume = null;
+window.jumps = [];
+const create = BaseAudioContext.prototype.createGain;
+BaseAudioContext.prototype.createGain = function () {
+  return (window.volume = create.call(this));
+};
+const time = Object.getOwnPropertyDescriptor(HTMLMediaElement.prototype, "currentTime");
+Object.defineProperty(HTMLMediaElement.prototype, "currentTime", {
+  get: time.get,
+  set(seconds) {
+    jumps.push(window.volume.gain.value);
+    time.set.call(this, seconds);
+  },
+});
+delete window.VideoDecoder;
+"""
 # Runs before the page does: every sentence of the state, as some last for a moment only; and, where
 # `leavesAtEnd`, the session is ended between a speech's last frame's coming and its being played.
 WATCH = """
@@ -133,6 +151,28 @@ def test_a_browser_without_a_decoder_plays_an_mp4(browser, served) -> None:
     expect(page.locator("#state")).to_have_text("Ready.")
     page.click("#start")
     expect(page.locator("#face")).to_be_visible()
+    page.close()
+
+
+def test_without_a_decoder_interrupted_sound_fades_and_what_follows_is_heard(browser, served):
+    page = browser.new_page(locale="en-US")
+    page.add_init_script(WATCH + VOLUME)
+    page.goto(f"{served.url}/live.html")
+    page.select_option("#size", "384")
+    page.click("#start")
+    expect(page.locator("#say")).to_be_enabled(timeout=MS)
+    for _ in range(2):
+        page.evaluate("states.length = 0")
+        page.fill("#say", "This is a text that takes some seconds to be spoken to its very end.")
+        page.keyboard.press("Enter")
+        wait_until_it_speaks(page)
+        page.wait_for_function("() => volume.gain.value === 1", timeout=MS)
+        page.evaluate("jumps.length = 0")
+        page.click("#interrupt")
+        page.wait_for_function("() => jumps.length > 0", timeout=MS)
+        assert page.evaluate("jumps[0]") < 0.01
+        page.wait_for_function("() => volume.gain.value === 1", timeout=MS)
+        expect(page.locator("#state")).to_have_text("Ready.")
     page.close()
 
 

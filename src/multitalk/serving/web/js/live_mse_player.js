@@ -12,6 +12,8 @@ const FAST_SECONDS = 0.45; // from here on it plays faster
 const JUMP_SECONDS = 1.5; // and from here on it jumps to what came last
 const FASTER = 1.05;
 const KEPT_SECONDS = 10; // that were played
+const FADE_SECONDS = 0.008; // in which sound ends before a jump, and begins after it: cut off, it would click
+const LONGEST_FADE_SECONDS = 0.1; // where the sound does not go on
 
 export class LiveMsePlayer {
   static get isPossible() {
@@ -26,6 +28,8 @@ export class LiveMsePlayer {
     this.skips = false;
     this.behind = 0;
     this.timers = new Set();
+    this.isJumping = false;
+    this.isMuted = false; // after an interruption, until the server's speech ends
   }
 
   async open() {
@@ -34,7 +38,13 @@ export class LiveMsePlayer {
     this.video.setAttribute("aria-label", this.canvas.getAttribute("aria-label") ?? "");
     this.canvas.hidden = true;
     this.canvas.after(this.video);
+    this.video.onseeked = () => this.#jumped();
+    this.audio = new AudioContext({ latencyHint: "interactive" });
+    this.volume = this.audio.createGain();
+    this.audio.createMediaElementSource(this.video).connect(this.volume).connect(this.audio.destination);
     this.#openSource();
+    await this.audio.resume();
+    if (this.isClosed) return;
     this.video.play().catch(() => {}); // it begins with the first piece
   }
 
@@ -51,16 +61,21 @@ export class LiveMsePlayer {
     this.#note(flags);
   }
 
-  /** Drop what is in store: what comes next is shown at once. */
+  /** Drop what is in store: what comes next is shown at once, and heard once the speech has ended. */
   silence() {
+    this.isMuted = this.isSpeaking;
     this.#cancelCalls();
     this.#jump();
   }
 
+  /** Another session's frames follow. */
   reset() {
+    if (!this.video) return; // before it was open
     this.#cancelCalls();
+    this.isMuted = false;
     this.#openSource();
     this.video.play().catch(() => {});
+    this.#jumped();
   }
 
   close() {
@@ -70,6 +85,7 @@ export class LiveMsePlayer {
     URL.revokeObjectURL(this.video.src);
     this.video.remove();
     this.canvas.hidden = false;
+    this.audio.close();
   }
 
   #openSource() {
@@ -109,16 +125,51 @@ export class LiveMsePlayer {
     if (this.video.paused && store > STORE_SECONDS) this.video.play().catch(() => {});
   }
 
+  /** Go on with what came last, once the sound has faded. */
   #jump() {
-    const { buffered } = this.video;
-    if (buffered.length) this.video.currentTime = Math.max(buffered.end(buffered.length - 1) - FRAME_SECONDS, 0);
+    if (this.isJumping) return;
+    this.isJumping = true;
+    this.#fade(0);
+    const faded = this.audio.currentTime + FADE_SECONDS;
+    const givenUp = performance.now() + 1000 * LONGEST_FADE_SECONDS;
+    const wait = setInterval(() => {
+      const { buffered } = this.video;
+      if (this.audio.currentTime <= faded && performance.now() < givenUp) return;
+      clearInterval(wait);
+      if (this.isClosed || !buffered.length) return this.#jumped();
+      this.video.currentTime = Math.max(buffered.end(buffered.length - 1) - FRAME_SECONDS, 0);
+    }, 4);
+  }
+
+  #jumped() {
+    this.isJumping = false;
+    this.#raise();
+  }
+
+  #raise() {
+    if (!this.isMuted && !this.isJumping && !this.isClosed) this.#fade(1);
+  }
+
+  #fade(level) {
+    const { gain } = this.volume;
+    const now = this.audio.currentTime;
+    gain.cancelScheduledValues(now);
+    gain.setValueAtTime(gain.value, now);
+    gain.linearRampToValueAtTime(level, now + FADE_SECONDS);
   }
 
   #note(flags) {
     const speaks = Boolean(flags & SPEAKING);
+    const ends = Boolean(flags & END_OF_SPEECH);
+    if (this.isMuted) {
+      if (speaks && !ends) return;
+      this.isMuted = false;
+      this.#callLater(() => this.#raise());
+      return;
+    }
     if (speaks && !this.isSpeaking) this.#callLater(this.onSpeech);
-    if (flags & END_OF_SPEECH || (this.isSpeaking && !speaks)) this.#callLater(this.onEnd);
-    this.isSpeaking = speaks && !(flags & END_OF_SPEECH);
+    if (ends || (this.isSpeaking && !speaks)) this.#callLater(this.onEnd);
+    this.isSpeaking = speaks && !ends;
   }
 
   #callLater(call) {
@@ -127,7 +178,7 @@ export class LiveMsePlayer {
         this.timers.delete(timer);
         call();
       },
-      1000 * Math.max(0, this.#store),
+      this.isJumping ? 0 : 1000 * Math.max(0, this.#store), // after a jump it is played at once
     );
     this.timers.add(timer);
   }
