@@ -115,6 +115,13 @@ def test_a_wrong_start_is_refused(server, start, sentence):
             live.next()
 
 
+def test_errors_and_warnings_are_in_the_language_that_the_start_names(server):
+    with session(server, locale="ko") as live:
+        assert any("얼굴" in warning for warning in live.ready["warnings"])
+        live.send(type="sing")
+        assert "메시지" in live.message("error")["error"]
+
+
 def test_an_uploaded_portrait_speaks_and_one_without_a_face_is_refused(server):
     picture = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
     with server.client() as http:

@@ -188,7 +188,7 @@ def test_a_process_in_reserve_that_could_not_start_stops_no_session(check):
 
 def test_a_key_frame_that_is_asked_for_while_a_frame_is_packed_comes_next(monkeypatch):
     runner = SessionProcess(
-        SimpleNamespace(warnings=()),
+        SimpleNamespace(notices=()),
         io.BytesIO(),
         io.BytesIO(),
         None,

@@ -68,6 +68,7 @@ class Avatar:
 
     Attributes:
         warnings: What may look wrong with this portrait, in English.
+        notices: The same, as keys of messages.
         repeated: Frames so far that repeated the previous picture, because drawing was too slow.
         draws_in_loop: Whether frames are drawn in the consumer's thread, which blocks its event
             loop for some 5 ms each, and their images are read-only. It costs less.
@@ -113,8 +114,9 @@ class Avatar:
         self._head: _Head | None = _Head(
             portrait, size=size, seed=seed, quality=quality, motion=motion
         )
+        self.notices = self._head.notices
         self.warnings = tuple(
-            sentence(notice.key, "en", **notice.parameters) for notice in self._head.notices
+            sentence(notice.key, "en", **notice.parameters) for notice in self.notices
         )
         self.repeated = 0
         self._playout = PlayoutBuffer(ahead_ms // FRAME_MS)

@@ -23,6 +23,7 @@ from multitalk.errors import MultiTalkError
 from multitalk.live import Avatar, LiveFrame
 from multitalk.media.live_encoder import LiveEncoder
 from multitalk.media.live_mp4 import LiveFragments, LiveRecording
+from multitalk.messages import Locale, sentence
 from multitalk.serving.live.messages import (
     OFFSET,
     RATE,
@@ -53,7 +54,9 @@ def main() -> None:
     if first is None or first.kind is not MessageKind.START:
         return
     options = first.json()
-    mark, profile, form = (options.pop(name) for name in ("watermark", "profile", "format"))
+    mark, profile, form, locale = (
+        options.pop(name) for name in ("watermark", "profile", "format", "locale")
+    )
     forbid_files((*code_paths(), Path(options["portrait"]), *MACHINE), ())
     forbid_system_calls()
     try:
@@ -65,7 +68,9 @@ def main() -> None:
     avatar.draws_in_loop = True
     with avatar:
         payload = mark and Payload(*mark)
-        session = SessionProcess(avatar, commands, output, payload, profile=profile, form=form)
+        session = SessionProcess(
+            avatar, commands, output, payload, profile=profile, form=form, locale=locale
+        )
         asyncio.run(session.run())
 
 
@@ -79,6 +84,7 @@ class SessionProcess:
         watermark: What the mark in the picture says; None: there is none.
         profile: Of the video, see `LiveEncoder`.
         form: `mp4`: frames are pieces of a fragmented MP4, with their sound.
+        locale: Of warnings.
     """
 
     def __init__(
@@ -90,9 +96,11 @@ class SessionProcess:
         *,
         profile: Literal["Baseline", "High"],
         form: Literal["frames", "mp4"],
+        locale: Locale = "en",
     ) -> None:
         self._fragments = LiveFragments(watermark) if form == "mp4" else None
         self._avatar = avatar
+        self._locale = locale
         self._commands = commands
         self._output = output
         self._watermark = watermark
@@ -126,7 +134,10 @@ class SessionProcess:
         height, width = frame.image.shape[:2]
         if self._encoder is None:
             self._encoder = LiveEncoder(width, height, self._watermark, self._profile)
-            ready = {"width": width, "height": height, "warnings": list(self._avatar.warnings)}
+            warnings = [
+                sentence(one.key, self._locale, **one.parameters) for one in self._avatar.notices
+            ]
+            ready = {"width": width, "height": height, "warnings": warnings}
             self._send(json_message(MessageKind.READY, ready))
         is_due = number % (KEY_FRAME_SECONDS * FPS) == 0
         wants_key_frame = self._wants_key_frame

@@ -112,7 +112,8 @@ class LiveSessions:
 
         Args:
             options: Of `multitalk.live.Avatar`; `portrait` is a path. `watermark`: the fields of a
-                `Payload`, or None. `profile`: as for `LiveEncoder`.
+                `Payload`, or None. `profile`: as for `LiveEncoder`. `format`, `locale`: as for
+                `SessionProcess`.
 
         Raises:
             TooManyRequests: There is no room for another one.

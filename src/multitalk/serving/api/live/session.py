@@ -38,6 +38,7 @@ async def open_session(
     *,
     profile: Literal["Baseline", "High"] = "High",
     form: FrameForm = "frames",
+    locale: Locale = "en",
 ) -> AsyncIterator[LiveSession]:
     """A session with these options; meanwhile a process is started for the next one.
 
@@ -47,6 +48,7 @@ async def open_session(
         owner: Of the portrait.
         profile: Of the video, see `LiveEncoder`.
         form: Of the frames.
+        locale: Of warnings.
 
     Raises:
         InvalidRequest: The portrait is no upload.
@@ -59,6 +61,7 @@ async def open_session(
         "watermark": _mark() if services.settings.watermark else None,
         "profile": profile,
         "format": form,
+        "locale": locale,
         **options.of_avatar(),
     }
     async with services.live.open(given) as session:

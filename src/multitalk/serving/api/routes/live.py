@@ -6,6 +6,7 @@ them; no media server is needed.
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Literal
 
@@ -16,6 +17,7 @@ from starlette.responses import FileResponse, Response
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from multitalk.errors import InvalidRequest, MultiTalkError, TooManyRequests, WorkerError
+from multitalk.messages import Locale
 from multitalk.schema.validation import one_error
 from multitalk.serving.api.dependencies import Owner, SignatureDep, rate_limit
 from multitalk.serving.api.json_body import BodyReader, JsonBody
@@ -72,6 +74,7 @@ class StartMessage(LiveOptions):
         16_000, ge=8_000, le=48_000, multiple_of=FPS, description="of the sound that comes in"
     )
     format: FrameForm = Field("frames", description="`mp4`: for players that cannot decode frames")
+    locale: Locale | None = Field(None, description="of messages; else as `Accept-Language` says")
 
 
 @router.websocket("/v1/live")
@@ -83,7 +86,10 @@ async def live(socket: WebSocket) -> None:
     try:
         services.limits.admit(client.caller, "other")
         start = await _start_message(socket)
-        async with open_session(services, start, client.owner, form=start.format) as session:
+        client = replace(client, locale=start.locale or client.locale)
+        async with open_session(
+            services, start, client.owner, form=start.format, locale=client.locale
+        ) as session:
             await client.converse(
                 services, session, _WebSocketLink(socket), start, rate=start.sample_rate
             )
@@ -198,7 +204,9 @@ async def _converse(
             )
         )
         try:
-            async with open_session(services, offered, client.owner, profile="Baseline") as session:
+            async with open_session(
+                services, offered, client.owner, profile="Baseline", locale=client.locale
+            ) as session:
                 peer = await answering
                 answered.set_result(peer.answer)
                 with suppress(PeerLeft):

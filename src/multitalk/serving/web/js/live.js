@@ -20,6 +20,7 @@ let session = 0; // counts starts and ends: what awaits in between sees that it 
 let connection = null;
 let player = null;
 let microphone = null;
+let isHeld = false; // the button to talk
 const recording = new RecordButton((message) => connection?.send(message));
 let askedAt = null; // when a text was sent whose first sound has not been played
 
@@ -47,21 +48,23 @@ function main() {
   };
   $("portrait-file").onchange = choosePortrait;
   $("open-microphone").onclick = () => listen(microphone === null, "open-microphone");
-  for (const [down, up] of [["pointerdown", "pointerup"], ["keydown", "keyup"]]) {
-    $("talk").addEventListener(down, (event) => {
-      if (isPress(event)) listen(true, "talk");
-    });
-    $("talk").addEventListener(up, (event) => {
-      if (isPress(event)) listen(false, "talk");
-    });
-  }
-  $("talk").addEventListener("pointercancel", () => listen(false, "talk"));
+  for (const down of ["pointerdown", "keydown"]) $("talk").addEventListener(down, press);
+  $("talk").oncontextmenu = (event) => event.preventDefault(); // of a long touch
+  // Wherever the pointer is by then, or the focus: nobody is recorded who does not hold the button.
+  for (const up of ["pointerup", "pointercancel", "keyup", "blur"]) addEventListener(up, letGo);
+  document.addEventListener("visibilitychange", letGo);
   addEventListener("pagehide", stop);
 }
 
-function isPress(event) {
-  if (event.repeat) return false;
-  return event.type.startsWith("pointer") || event.key === " " || event.key === "Enter";
+function press(event) {
+  const isPress = event.type === "pointerdown" ? event.button === 0 : event.key === " " || event.key === "Enter";
+  if (!isPress || event.repeat || microphone) return;
+  isHeld = true;
+  listen(true, "talk");
+}
+
+function letGo() {
+  if (isHeld) listen(false);
 }
 
 function show(key, values) {
@@ -104,7 +107,7 @@ async function start() {
   }
   const first = { type: "start", size: Number($("size").value), format: canDecode ? "frames" : "mp4" };
   if (portrait) first.portrait = portrait;
-  connection = new LiveConnection(server.keyForSocket(), first, {
+  connection = new LiveConnection(server.keyForSocket(), () => ({ ...first, locale: language() }), {
     message: receive,
     frame: (bytes) => player.add(bytes),
     broken,
@@ -116,6 +119,7 @@ async function start() {
 
 function broken() {
   askedAt = null;
+  letGo();
   player.reset();
   recording.sessionEnded();
   enable(false);
@@ -161,6 +165,7 @@ function answered() {
 }
 
 function interrupt() {
+  askedAt = null;
   player?.silence();
   connection?.send({ type: "interrupt" });
   show("live_listening");
@@ -168,22 +173,25 @@ function interrupt() {
 
 async function listen(wanted, by) {
   if (!wanted) {
-    microphone?.close();
+    isHeld = false;
+    if (!microphone) return;
+    microphone.close();
     microphone = null;
     connection?.send({ type: "flush" });
-  } else if (microphone === null) {
-    const opened = (microphone = new Microphone((pcm) => connection?.sendBytes(pcm)));
+  } else {
+    const opened = (microphone = new Microphone((pcm) => connection?.sendBytes(pcm), () => listen(false)));
     try {
       await opened.open();
     } catch {
       if (microphone !== opened) return;
       microphone = null;
+      isHeld = false;
       fail(text("live_no_microphone"));
     }
     if (microphone !== opened && microphone !== null) return;
   }
   if (player) player.skips = microphone !== null;
-  for (const id of ["talk", "open-microphone"])
+  for (const id of MICROPHONE_CONTROLS)
     $(id).setAttribute("aria-pressed", String(microphone !== null && id === by));
   if (microphone) show("live_hears");
 }
@@ -195,13 +203,14 @@ function stop() {
 function ended(code) {
   session += 1;
   askedAt = null;
+  isHeld = false;
   microphone?.close();
   player?.close();
   connection?.close();
   recording.sessionEnded();
   microphone = player = connection = null;
   enable(false);
-  for (const id of ["talk", "open-microphone"]) $(id).setAttribute("aria-pressed", "false");
+  for (const id of MICROPHONE_CONTROLS) $(id).setAttribute("aria-pressed", "false");
   say($("start"), "live_start");
   show(code === 1000 || code === 1005 ? "live_idle" : "live_ended");
 }

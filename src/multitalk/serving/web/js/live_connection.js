@@ -18,7 +18,7 @@ export class LiveConnection {
   #watching = null;
 
   /**
-   * `start`: the first message. `on`: called with what happens, `message(json)`, `frame(bytes)`, `broken()` before it
+   * `start`: makes the first message. `on`: called with what happens, `message(json)`, `frame(bytes)`, `broken()` before it
    * connects again, and `end(code)`.
    */
   constructor(key, start, on) {
@@ -32,7 +32,7 @@ export class LiveConnection {
     url.protocol = url.protocol.replace("http", "ws");
     const socket = (this.#socket = new WebSocket(url, this.protocols));
     socket.binaryType = "arraybuffer";
-    socket.onopen = () => this.send(this.start);
+    socket.onopen = () => this.send(this.start());
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = ({ code }) => this.#closed(code);
     this.#heardAt = performance.now();

@@ -1,6 +1,8 @@
 // Plays a live session as a fragmented MP4 in a <video>, where the browser cannot decode single frames: later, but in
 // step. It has the methods of LivePlayer.
 
+import { runningAudio } from "./running_audio.js";
+
 const Source = window.ManagedMediaSource ?? window.MediaSource;
 const TYPE = 'video/mp4; codecs="avc1.640028, mp4a.40.2"';
 const FRAME_SECONDS = 0.04;
@@ -39,7 +41,7 @@ export class LiveMsePlayer {
     this.canvas.hidden = true;
     this.canvas.after(this.video);
     this.video.onseeked = () => this.#jumped();
-    this.audio = new AudioContext({ latencyHint: "interactive" });
+    this.audio = runningAudio();
     this.volume = this.audio.createGain();
     this.audio.createMediaElementSource(this.video).connect(this.volume).connect(this.audio.destination);
     this.#openSource();
@@ -90,11 +92,12 @@ export class LiveMsePlayer {
 
   #openSource() {
     if (this.video.src) URL.revokeObjectURL(this.video.src);
-    const source = new Source();
+    const source = (this.source = new Source());
     this.waiting = [];
     this.buffer = null;
     this.isSpeaking = false;
     source.onsourceopen = () => {
+      if (source !== this.source) return; // another one was opened meanwhile
       this.buffer = source.addSourceBuffer(TYPE);
       this.buffer.onupdateend = () => this.#append();
       this.#append();

@@ -1,6 +1,7 @@
 // Plays the frames of a live session: H.264 by WebCodecs, sound by Web Audio, in step.
 
 import { FRAME_SECONDS, Timeline } from "./live_timeline.js";
+import { runningAudio } from "./running_audio.js";
 
 // By which a picture is shown before its sound is heard. Viewers notice neither this nor its absence (EBU R 37: up to
 // 60 ms), and the picture does not wait for the sound card.
@@ -38,7 +39,7 @@ export class LivePlayer {
   }
 
   async open() {
-    this.audio = new AudioContext({ latencyHint: "interactive" });
+    this.audio = runningAudio();
     await this.audio.resume();
     if (this.isClosed) return;
     this.#openOutput();
