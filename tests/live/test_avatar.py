@@ -1,5 +1,6 @@
 """A live avatar: the sound that goes in comes out with its mouth, at the right time."""
 
+import asyncio
 import re
 import threading
 import wave
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 import multitalk.live.avatar as avatars
 from clocks import TestClock
 from multitalk.errors import InvalidRequest, LimitExceeded, NoFaceFound
-from multitalk.live import Avatar
+from multitalk.live import Avatar, LiveFrame
 from multitalk.live.playout import PlayoutBuffer, PlayoutFrame
 from multitalk.speech.live_visemes import LiveVisemes
 from multitalk.speech.viseme_track import VisemeTrack
@@ -144,7 +145,16 @@ def test_a_consumer_whose_loop_draws_gets_pictures_that_are_not_to_be_changed(
 
         monkeypatch.setattr(type(avatar._head), "draw", noted)
         avatar.draws_in_loop = True
-        frames = frames_for(avatar, clock, 0.5)
+        called: list[int] = []
+        behind: list[int] = []
+
+        def is_over(frames: list[LiveFrame]) -> bool:
+            behind.append(len(frames) - len(called))
+            asyncio.get_running_loop().call_soon(called.append, len(frames))
+            return clock.time >= 0.5
+
+        frames = frames_until(avatar, is_over)
+    assert max(behind) <= 2  # others in its loop have their turn
     assert threads == {threading.current_thread()}
     assert len({id(frame.image) for frame in frames}) == len(frames)
     with pytest.raises(ValueError, match="read-only"):

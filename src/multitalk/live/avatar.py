@@ -242,6 +242,7 @@ class Avatar:
                 age, unended = self._playout.age(now), self._playout.unended
                 start = self._pacer.start_frame(now, self._playout.waiting, age, unended)
                 if self.draws_in_loop:
+                    await asyncio.sleep(0)  # also where it is always late, the loop goes on
                     return self._next(start)
                 return await loop.run_in_executor(self._worker, self._next, start)
             self._wake_up.clear()
