@@ -125,7 +125,7 @@ def _lattice(rows: int, columns: int) -> Array:
     return np.stack([u, v], -1)
 
 
-def upsample(inverse: Array, grid: Grid, *, scale: float) -> Array:
+def upsample(inverse: Array, grid: Grid, *, scale: float, room: Array | None = None) -> Array:
     """Sampling map for every pixel from the first to the last lattice point.
 
     Args:
@@ -133,16 +133,22 @@ def upsample(inverse: Array, grid: Grid, *, scale: float) -> Array:
         grid: The lattice of `inverse`.
         scale: Source pixels per picture pixel. The source begins at the grid's corner; pixel areas,
             not centres, are aligned.
+        room: As in `enlarge`.
 
     Returns:
         float32 [(rows - 1) * step + 1, (columns - 1) * step + 1, 2], (x, y) in the source.
     """
     scaled = inverse * np.float32(grid.step * scale) + np.float32((scale - 1) / 2)
-    return enlarge(scaled, grid)
+    return enlarge(scaled, grid, room)
 
 
-def enlarge(values: Array, grid: Grid) -> Array:
+def enlarge(values: Array, grid: Grid, room: Array | None = None) -> Array:
     """Values [rows, columns, C] of lattice points, interpolated to the pixels between them.
+
+    Args:
+        values: Of the lattice points, float32.
+        grid: The lattice.
+        room: Memory for the result, float32 [N], used where it is large enough.
 
     Returns:
         float32 [(rows - 1) * step + 1, (columns - 1) * step + 1, C].
@@ -151,7 +157,14 @@ def enlarge(values: Array, grid: Grid) -> Array:
     rows, columns = grid.shape
     # `resize` puts lattice point k at pixel k * step + (step - 1) / 2, a whole number for odd
     # steps; it is ten times as fast as `warpAffine`.
-    whole = cv2.resize(values, (columns * step, rows * step), interpolation=cv2.INTER_LINEAR)
+    shape = (rows * step, columns * step, values.shape[2])
+    size = shape[0] * shape[1] * shape[2]
+    whole = cv2.resize(
+        values,
+        shape[1::-1],
+        dst=room[:size].reshape(shape) if room is not None and len(room) >= size else None,
+        interpolation=cv2.INTER_LINEAR,
+    )
     margin = (step - 1) // 2
     return whole[  # type: ignore[return-value]
         margin : margin + (rows - 1) * step + 1, margin : margin + (columns - 1) * step + 1

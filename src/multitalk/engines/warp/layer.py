@@ -68,6 +68,8 @@ class Layer:
         self._transparency = crop[..., 3].copy()
         self._edge = self._near_edge()
         self._drawn = np.zeros((*self._size, 4), np.uint8)
+        # New memory for each band's sampling would cost more than to fill it.
+        self._room = np.empty(2 * (BAND_ROWS + 1) * grid.shape[1] * grid.step**2, np.float32)
         self._bands = lru_cache(maxsize=None)(self._find_bands)
 
     def reach(self, displacement: Array, grid: Grid) -> float:
@@ -149,7 +151,7 @@ class Layer:
 
     def _remap(self, inverse: Array, grid: Grid, target: NDArray[np.uint8]) -> None:
         part = Grid(grid.x, grid.y, grid.step, (inverse.shape[0], inverse.shape[1]))
-        sampling = upsample(inverse, part, scale=self._scale)
+        sampling = upsample(inverse, part, scale=self._scale, room=self._room)
         cv2.remap(  # type: ignore[call-overload]
             self.source,
             sampling[: target.shape[0], : target.shape[1]],

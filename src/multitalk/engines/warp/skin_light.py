@@ -40,7 +40,7 @@ class Patch(NamedTuple):
 
 # Where the mouth opens by a face height.
 OPENED = (
-    Patch((18, 18), 0.30, 0.10, -0.62),  # below the lip
+    Patch((18, 18), 0.30, 0.10, -0.40),  # below the lip
     Patch((175, 175), 0.28, 0.14, 0.45),  # chin
 )
 OPENED_FOLD = -0.20
@@ -67,14 +67,16 @@ LIPS_FADE = 0.035  # mouth widths outside the lips over which the mouth's change
 # The face's light is fitted to its skin: luma = ambient + direction @ normal, picture axes. Where
 # the fit begins, in mean lumas: a light beside the camera; how much that weighs.
 USUAL_LIGHT, USUAL_WEIGHT = np.array([0.62, 0.0, -0.05, -0.45]), 0.02
-# Share of what the fitted light predicts that is seen on films, for a turn and for a nod.
-TURN_SEEN, NOD_SEEN = 0.75, 0.45
+# Share of what the fitted light predicts, for a turn and for a nod: with it, cheeks change as on
+# films. Moving the picture does a part of it, and a moved picture looks less turned than it is.
+TURN_SEEN, NOD_SEEN = 0.4, 0.3
 MOST_PER_RADIAN = 0.9  # change of brightness
 SKIN_SIDE = 0.05  # face heights: side of the square whose mean luma counts
 EVERY_LANDMARK = 4  # of the mesh that carries the relief, beside its outline
 RELIEF_SMOOTHING = 1e-3  # of the thin plate
 FEATURE_MARGIN = 0.02  # face widths around eyes, brows, nostrils and lips, which tell no light
 OUTLINE_FADE = 0.10  # face widths inside the outline over which all changes begin
+ROOMY = 2  # times the photographed face: it grows as the head comes nearer and turns
 FINE = 4  # steps per lattice step at which outlines are drawn
 
 
@@ -94,11 +96,14 @@ class SkinLight:
         skin, whole = _Skin.of(rig), rig.upper.grid
         front = np.float32(1 - rig.frame.in_profile)
         changes = (*_turned(picture, skin), _opened(skin), _widened(skin))
+        room = (skin.grid.shape[0] + 4) * (skin.grid.shape[1] + 4) * whole.step**2
+        self._room = np.empty(ROOMY * 3 * room, np.float32)
         offset = skin.grid.x - whole.x, skin.grid.y - whole.y
         self._corner = np.array(offset, np.float32) / np.float32(whole.step)
         self._changes = [
             np.ascontiguousarray(front * one[..., None] * TINT, np.float32) for one in changes
         ]
+        self._even = np.ones_like(self._changes[0])
 
     def shine(
         self,
@@ -129,7 +134,7 @@ class SkinLight:
         )
         x0, y0, x1, y1 = part.grid.box(*frame.shape[:2])
         view = frame[y0:y1, x0:x1]
-        light = enlarge(np.asarray(gain, np.float32), part.grid)
+        light = enlarge(np.asarray(gain, np.float32), part.grid, self._room)
         cv2.multiply(view, light[: y1 - y0, : x1 - x0], dst=view, dtype=cv2.CV_8U)
 
     def _gain(self, weights: Array, gap: float) -> Array:
@@ -139,12 +144,13 @@ class SkinLight:
         states = (
             float(weights[INDEX["yaw"]]),
             float(weights[INDEX["pitch"]]),
-            float(np.clip(opened, *MOST_OPENED)),
-            float(np.clip(widened, *MOST_WIDENED)),
+            min(max(opened, MOST_OPENED[0]), MOST_OPENED[1]),
+            min(max(widened, MOST_WIDENED[0]), MOST_WIDENED[1]),
         )
-        gain = np.ones_like(self._changes[0])
+        gain = self._even.copy()
         for state, change in zip(states, self._changes, strict=True):
-            cv2.scaleAdd(change, state, gain, dst=gain)
+            if state:
+                cv2.scaleAdd(change, state, gain, dst=gain)
         return gain
 
     def _reached(self, moved: Array) -> "_LatticePart":
@@ -164,14 +170,18 @@ class _LatticePart(NamedTuple):
     @classmethod
     def around(cls, points: NDArray[np.floating], grid: Grid, *, margin: int) -> "_LatticePart":
         """The part that holds points [N, 2] of the picture, and so many more lines around."""
-        at = (points - (grid.x, grid.y)) / grid.step
-        low = np.floor(at.min(0)).astype(int) - margin
-        high = np.ceil(at.max(0)).astype(int) + 1 + margin
         rows, columns = grid.shape
-        left, top = np.clip(low, 0, (columns - 2, rows - 2)).tolist()
-        right, bottom = np.clip(high, 2, (columns, rows)).tolist()
+        (x0, y0), (x1, y1) = points.min(0).tolist(), points.max(0).tolist()
+        left, right = _lines(x0 - grid.x, x1 - grid.x, grid.step, columns, margin)
+        top, bottom = _lines(y0 - grid.y, y1 - grid.y, grid.step, rows, margin)
         part = grid.crop(top, bottom, left, right)
         return cls(slice(top, bottom), slice(left, right), part)
+
+
+def _lines(first: float, last: float, step: int, count: int, margin: int) -> tuple[int, int]:
+    """The lattice lines from before `first` pixels to behind `last`, two or more (end excluded)."""
+    start = min(max(int(first // step) - margin, 0), count - 2)
+    return start, max(min(int(-(-last // step)) + 1 + margin, count), start + 2)
 
 
 class _Skin(NamedTuple):
