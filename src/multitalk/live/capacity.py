@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 # Of a core, by a session of 720 pixels that speaks, its encoder and its part of the server: 0.36;
-# of 512 pixels 0.29, idle 0.16 (docs/live.md).
+# of 512 pixels 0.29, idle 0.14 (docs/live.md).
 CORES_PER_SESSION = 0.4
 # Of a container: microseconds of processor time in each period, or `max` (cgroup v2).
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
