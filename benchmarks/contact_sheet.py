@@ -106,11 +106,12 @@ def film_cells(path: Path, *, every: float, side: int, mouth: bool) -> list[NDAr
     cells = []
     with FaceDetector() as detector:
         for frame in frames:
-            found = detector.detect(frame, expected=1)
+            found = detector.detect(frame, expected=2)
             if not found:
                 cells.append(np.zeros((side, side, 3), np.uint8))
                 continue
-            points, height = found[0].points, found[0].height
+            largest = max(found, key=lambda face: face.height)  # not one in an inset
+            points, height = largest.points, largest.height
             around = [mesh.INNER_UPPER_LIP, mesh.INNER_LOWER_LIP] if mouth else list(mesh.OVAL)
             reach = (MOUTH_REACH if mouth else FACE_REACH) * height
             cells.append(_cell(frame, "", points[around, :2].mean(0), reach, side))
