@@ -51,9 +51,9 @@ CAVITY = np.array([116, 60, 65], np.float32)  # RGB 0..255
 THROAT_LIGHT, FLOOR_LIGHT, CHEEK_LIGHT = 0.58, 0.26, -0.20
 FLOOR_DEPTH, CAVITY_HALF_WIDTH, CAVITY_DEPTH = (0.35, 1.1), 0.42, 0.10  # of depth; dental units
 SHADE = np.array([0.16, 0.22, 0.23], np.float32)  # light that rounded lips take from teeth, RGB
-TONGUE_LIGHT, RAISED_TONGUE_LIGHT, LOWER_TEETH_LIGHT = 0.92, 0.1, 0.97
+TONGUE_LIGHT, RAISED_TONGUE_LIGHT, LOWER_TEETH_LIGHT = 0.92, 0.1, 0.94
 # The tongue's root: shares of the jaw's drop, and dental units above it; less and more when raised.
-TONGUE_DROP, TONGUE_RAISED = (0.46, 0.20), (0.11, 0.03)
+TONGUE_DROP, TONGUE_RAISED = (0.46, 0.30), (0.11, 0.06)
 ROUNDED_NARROWS = 0.25  # of the tongue's width
 DRAWN_BACK = 0.35  # of its light: in o and u it is drawn back
 
