@@ -2,6 +2,7 @@ import numpy as np
 
 from multitalk.engines.warp.gaze import GAZE_BY_YAW
 from multitalk.engines.warp.gestures import BLINK, Gesture, Gestures
+from multitalk.engines.warp.head_motion import MOTIONS
 from multitalk.engines.warp.smoothing import LowPass, SmoothNoise
 from multitalk.engines.warp.voice_cues import Cue, VoiceCues
 
@@ -33,9 +34,18 @@ def test_the_same_seed_gives_the_same_gestures_and_another_others() -> None:
 
 def test_the_head_starts_as_photographed_and_moves_smoothly() -> None:
     rows = as_rows(gestures(0, 500))
-    np.testing.assert_array_equal(rows[0, [*range(7), 11, 12]], 0)
+    np.testing.assert_array_equal(rows[0, [*range(7), *range(11, 15)]], 0)
     assert np.abs(np.diff(rows[:, :3], axis=0)).max() < 0.13  # radians a frame: 180 degrees/s
     assert np.abs(np.diff(rows[:, :3], n=2, axis=0)).max() < 0.10  # no jolt
+
+
+def test_a_turned_or_nodding_head_is_foreshortened() -> None:
+    motion = np.array([gesture.motion for gesture in gestures(0, 500)])
+    yaw, pitch, narrow, shorten = (
+        motion[:, MOTIONS.index(name)] for name in ("yaw", "pitch", "narrow", "shorten")
+    )
+    assert shorten.max() > 0.005
+    np.testing.assert_allclose(np.stack([narrow, shorten]), 1 - np.cos([yaw, pitch]), atol=1e-12)
 
 
 def test_heads_move_as_those_of_filmed_speakers() -> None:
@@ -161,7 +171,7 @@ def test_a_blink_shuts_in_80_ms_and_opens_in_160_to_200() -> None:
 
 def test_the_shoulders_follow_the_head_later_and_less() -> None:
     rows = as_rows(gestures(0, 25 * 60))
-    head, body = rows[:, 4], rows[:, 12]  # up and down
+    head, body = rows[:, 4], rows[:, 14]  # up and down
     assert 0.15 < body.std() / head.std() < 0.5
     lags = [np.corrcoef(head[: len(head) - lag], body[lag:])[0, 1] for lag in range(15)]
     assert 3 <= int(np.argmax(lags)) <= 10  # 120 to 400 ms

@@ -1,16 +1,19 @@
 import cv2
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from posing import pose
 
 from multitalk.engines.warp.displacement import Grid, displace_points
 from multitalk.engines.warp.expressions import EXPRESSIONS
 from multitalk.engines.warp.face_frame import HeadFrame, MouthLayout
+from multitalk.engines.warp.head_motion import foreshortening
 from multitalk.engines.warp.rig import InnerLips, Rig, build_rig
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks
 
 SIZE = (440, 440)
+NOSE = (168, 2)  # landmarks of its root and of its base
 
 
 def outside(rig: Rig, grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -154,3 +157,27 @@ def test_the_corners_of_a_smile_come_down_as_its_jaw_drops(face: FaceLandmarks) 
     corners = (mesh.RIGHT_MOUTH_CORNER, mesh.LEFT_MOUTH_CORNER)
     fall = [-drawn_up(one, corners, open=1.0) / one.layout.max_gap for one in (smiling, serious)]
     assert fall[0] > 1.3 * fall[1] > 0
+
+
+@pytest.mark.parametrize(
+    ("turn", "lost", "across", "ends"),
+    [
+        ("yaw", "narrow", 0, (mesh.RIGHT_EYE_OUTER, mesh.LEFT_EYE_OUTER)),
+        ("pitch", "shorten", 1, (mesh.FOREHEAD_TOP, mesh.CHIN)),
+        ("pitch", "shorten", 1, NOSE),
+    ],
+)
+def test_turned_heads_are_foreshortened(
+    rig: Rig, turn: str, lost: str, across: int, ends: tuple[int, int]
+) -> None:
+    """What one direction takes the other returns to first order: the mean is the cosine."""
+    angle = 0.2
+
+    def length(**weights: float) -> float:
+        moved = rig.upper.displacement(pose(**weights).weights)
+        first, last = displace_points(rig.points[list(ends), :2], moved, rig.upper.grid)
+        return float(last[across] - first[across])
+
+    shares = dict(zip(("narrow", "shorten"), foreshortening(angle, angle), strict=True))
+    both = [length(**{turn: way, lost: shares[lost]}) for way in (angle, -angle)]
+    assert np.mean(both) == pytest.approx(np.cos(angle) * length(), rel=0.004)

@@ -21,7 +21,7 @@ from multitalk.engines.warp.gaze import (
     Fixation,
     Gaze,
 )
-from multitalk.engines.warp.head_motion import MOTIONS
+from multitalk.engines.warp.head_motion import MOTIONS, foreshortening
 from multitalk.engines.warp.smoothing import LowPass, SmoothNoise
 from multitalk.engines.warp.voice_cues import NO_CUE, Cue
 from multitalk.timebase import FPS
@@ -32,9 +32,9 @@ SETTLE_SECONDS = 0.6  # the head starts exactly as photographed
 # A posture is the first six of `head_motion.MOTIONS`: yaw, pitch, roll (radians), shift_x (face
 # widths), shift_y (face heights), swell. Positive pitch looks up.
 POSTURE = 6
-YAW, PITCH, ROLL, SHIFT_X, SHIFT_Y, SWELL, BREATHE, BODY_X = (
-    MOTIONS.index(name)
-    for name in ("yaw", "pitch", "roll", "shift_x", "shift_y", "swell", "breathe", "body_x")
+YAW, PITCH, ROLL, SHIFT_X, SHIFT_Y, SWELL, BREATHE, NARROW, SHORTEN, BODY_X = (
+    *(MOTIONS.index(name) for name in ("yaw", "pitch", "roll", "shift_x", "shift_y", "swell")),
+    *(MOTIONS.index(name) for name in ("breathe", "narrow", "shorten", "body_x")),
 )
 # Standard deviation of the postures that a speaker moves to and holds, and their limits.
 HELD = np.array([8.4 * DEGREE, 8.2 * DEGREE, 4.3 * DEGREE, 0.018, 0.010, 0.016])
@@ -99,7 +99,7 @@ class Gesture:
     """The state of head and eyes in one frame.
 
     Attributes:
-        motion: Weights of `head_motion.MOTIONS`, [9].
+        motion: Weights of `head_motion.MOTIONS`, [11].
         brow: Raised brows, 0..1; negative is lowered.
         closed: Lids, 0 open .. 1 shut.
         look: Shift of the irises (right, down), eye widths.
@@ -171,6 +171,7 @@ class Gestures:
         lively = settled * liveliness
         motion = np.zeros(len(MOTIONS))
         motion[:POSTURE] = np.clip(lively * posture, -LARGEST, LARGEST)
+        motion[NARROW : SHORTEN + 1] = foreshortening(motion[YAW], motion[PITCH])
         motion[BODY_X:] = self._shoulders(motion)
         motion[SWELL] += settled * BREATH_SWELL * breath.chest
         motion[BREATHE] += settled * breath.chest

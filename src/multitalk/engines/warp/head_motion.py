@@ -11,10 +11,11 @@ from multitalk.engines.warp.smoothing import smoothstep, thin_plate
 from multitalk.face import mesh
 
 # Weights of these are radians (rotations), shares of the face's width (`shift_x`), height
-# (`shift_y`) and size (`swell`); `breathe` lifts head and chest, in face heights; `body_x` and
-# `body_y` shift the shoulders (face widths, face heights), and the neck where the head does not.
+# (`shift_y`) and size (`swell`); `breathe` lifts head and chest, in face heights; `narrow`
+# and `shorten` take shares of widths and heights (`foreshortening`); `body_x` and `body_y` shift
+# the shoulders (face widths, face heights), and the neck where the head does not.
 MOTIONS = (
-    *("yaw", "pitch", "roll", "shift_x", "shift_y", "swell", "breathe"),
+    *("yaw", "pitch", "roll", "shift_x", "shift_y", "swell", "breathe", "narrow", "shorten"),
     *("body_x", "body_y"),
 )
 
@@ -32,6 +33,14 @@ HEAD_BREATHES = 0.6  # share of the chest's lift
 # which it ends, and face heights inside the region's border over which it begins.
 CHEST_BEGINS, CHEST_ENDS = (-0.35, 0.45), (0.6, 1.25)
 CHEST_SIDE, CHEST_BORDER = (0.7, 1.5), 0.25
+
+
+def foreshortening(yaw: float, pitch: float) -> tuple[float, float]:
+    """Weights of `narrow` and `shorten` for a turn and a nod, radians.
+
+    Shares of widths and heights that are lost: 1 - cos, the second order of a rotation.
+    """
+    return 1 - float(np.cos(yaw)), 1 - float(np.cos(pitch))
 
 
 def motion_fields(
@@ -57,9 +66,12 @@ def motion_fields(
     behind = _depth_behind_axis(points, frame, anchors, grid)
     neck_x, neck_y = (frame.origin + frame.axes[1] * NECK * frame.height)[:2]
     fields = {name: np.zeros((*grid.shape, 2)) for name in MOTIONS}
-    # A rotation by a small angle displaces a point by the angle times its distance from the axis.
+    # A rotation by a small angle displaces a point by the angle times its distance from the axis,
+    # to first order; to second order it also comes nearer to the axis, or noses would grow longer.
     fields["yaw"][..., 0] = -behind
     fields["pitch"][..., 1] = behind
+    fields["narrow"][..., 0] = frame.origin[0] - x
+    fields["shorten"][..., 1] = frame.origin[1] - y
     fields["roll"][..., 0], fields["roll"][..., 1] = -(y - neck_y), x - neck_x
     fields["shift_x"][..., 0] = frame.width
     fields["shift_y"][..., 1] = frame.height
