@@ -8,6 +8,7 @@ import stat
 
 import pytest
 from running import running
+from starlette.routing import Route
 from typer.testing import CliRunner
 
 from multitalk.cli.app import app
@@ -34,7 +35,13 @@ def gate(ring, *, base_url=None, origins=()):
         await send({"type": "http.response.body", "body": scope["state"]["owner"].encode()})
 
     return AuthMiddleware(
-        behind, keys=ring, base_url=base_url, cors_origins=origins, metrics=Metrics()
+        behind,
+        keys=ring,
+        base_url=base_url,
+        cors_origins=origins,
+        metrics=Metrics(),
+        routes=[Route("/v2/{endpoint}/health", behind)],
+        signed_routes=[],
     )
 
 
