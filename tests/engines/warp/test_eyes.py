@@ -97,6 +97,63 @@ def test_lashes_go_down_with_the_lid_and_hang_when_it_is_shut() -> None:
     assert edge < hanging < edge + 14
 
 
+def test_a_shut_lid_unfolds_its_crease() -> None:
+    picture, _ = drawn_eye(glasses=False)
+    crease = np.round(curve(-HALF_HEIGHT - 38)).astype(np.int32)
+    cv2.polylines(picture, [crease[1:-1]], False, (150, 115, 95), 3)
+    brow = np.stack([np.linspace(95, 205, 5), np.full(5, 10.0)], 1)
+    eye = Eye(picture, curve(-HALF_HEIGHT), curve(HALF_HEIGHT), brow)
+
+    def darkness() -> float:
+        rows = picture[52:76, 130:171].mean(2)
+        return float((np.median(rows, 0) - rows.min(0)).max())
+
+    open_eye = darkness()
+    eye.paint(picture, closed=1.0, look=(0.0, 0.0))
+    assert open_eye > 30
+    assert darkness() < 0.25 * open_eye
+
+
+def test_lids_without_photographed_lashes_shut_on_an_uneven_fringe() -> None:
+    picture, eye = drawn_eye(glasses=False)
+    eye.paint(picture, closed=1.0, look=(0.0, 0.0))
+    outer = picture[125:160, CENTRE[0] - 45 : CENTRE[0] + 10].mean(2)
+    light = (SKIN.mean() * np.linspace(1.1, 0.8, 300))[CENTRE[0] - 45 : CENTRE[0] + 10]
+    thickness = (outer < 0.85 * light).sum(0)
+    assert 6 <= np.median(thickness) <= 12
+    assert thickness.max() - thickness.min() >= 2
+
+
+def test_a_half_shut_lid_shades_the_eye_and_the_lower_one_is_not_transparent() -> None:
+    def painted(closed: float, *, white: int) -> NDArray[np.float64]:
+        picture, _ = drawn_eye(glasses=False)
+        cv2.ellipse(picture, CENTRE, (HALF_WIDTH, HALF_HEIGHT), 0, 0, 360, (white,) * 3, -1)
+        brow = np.stack([np.linspace(95, 205, 5), np.full(5, 60.0)], 1)
+        eye = Eye(picture, curve(-HALF_HEIGHT), curve(HALF_HEIGHT), brow)
+        eye.paint(picture, closed=closed, look=(0.0, 0.0))
+        return picture[100:145, CENTRE[0] + 22].mean(1)
+
+    half, open_eye = (painted(closed, white=235) for closed in (0.5, 0.0))
+    edge = half.argmin()
+    assert half[edge + 3 : edge + 7].mean() < 0.9 * open_eye[edge + 3 : edge + 7].mean()
+    shown = (painted(0.875, white=235) - painted(0.875, white=175)) / 60
+    floor = int(CENTRE[1] + HALF_HEIGHT * np.sqrt(1 - (22 / HALF_WIDTH) ** 2)) - 100
+    assert np.abs(shown[floor - 3 : floor]).max() < 0.3
+
+
+def test_what_lashes_uncover_beyond_the_outer_corner_has_no_hard_edge() -> None:
+    picture, _ = lashed_eye()
+    corner, end = CENTRE[0] - HALF_WIDTH, CENTRE[0] - HALF_WIDTH - 12
+    picture[80:122, :corner] = (0.7 * picture[80:122, :corner]).astype(np.uint8)  # in shade
+    cv2.rectangle(picture, (end, CENTRE[1] - 16), (corner + 6, CENTRE[1]), (60, 45, 40), -1)
+    brow = np.stack([np.linspace(95, 205, 5), np.full(5, 60.0)], 1)
+    eye = Eye(picture, curve(-HALF_HEIGHT), curve(HALF_HEIGHT), brow)
+    eye.paint(picture, closed=0.375, look=(0.0, 0.0))
+    row = picture[CENTRE[1] - 15 : CENTRE[1] - 11, end - 15 : corner].mean((0, 2))
+    assert row[-5:].mean() > row[0] + 10
+    assert np.diff(row).max() < 12
+
+
 def test_lashes_of_shut_eyes_are_as_brown_as_photographed() -> None:
     picture, eye = lashed_eye()
     eye.paint(picture, closed=1.0, look=(0.0, 0.0))

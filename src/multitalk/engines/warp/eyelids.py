@@ -34,7 +34,8 @@ LINE_WIDTH, LINE_DARKNESS = 0.06, 0.05  # creases, lashes: thickness; of the ski
 SKIN_SPREADS, NEAR_SPREADS = 0.22, 0.055  # standard deviations of the normalised convolutions
 NEAR_SHARE, SPREAD_PIXELS = 12.0, 2.5  # nearer one: weight; deviation in the smaller picture
 PLANE_SHARE = 0.03  # weight of the plane, where no skin is near
-GRAIN_BELOW, GRAIN_BLUR, MAX_GRAIN = 0.55, 0.025, 6.0  # offset; blur; levels of 255
+# Offset; blur; levels of 255: most, and of lines rather than grain (lower lashes, a fold below).
+GRAIN_BELOW, GRAIN_BLUR, MAX_GRAIN, IS_LINE = 0.55, 0.025, 6.0, 7.0
 
 # The strip of lid above the lashes, which covers the eye when it shuts: shares of the way from brow
 # to lashes, places along it, the percentiles of brightness that are neither lash nor crease, and
@@ -53,6 +54,14 @@ EDGE_SOFTNESS, OPEN_GAP = 0.03, 0.08  # of a lid's edge; gap from which an eye c
 # lower lid's depth, lowest so far out (of the half width); at the outer corner up by a share of it.
 MEETS_AT, MEETS_LOWEST, MEETS_OUTER = 0.90, 0.25, 0.50
 LOWER_RISES, LOWER_ENDS = (0.4, 1.0), (0.05, 0.15)  # to meet it, by closing; below landmarks
+# A lid that comes down unfolds its crease, a dark line above it: thickness; darkness, of the
+# cheek's; where it is searched, share of the way from brow to lashes; how much of it goes.
+CREASE_WIDTH, CREASE, CREASE_ABOVE, UNFOLDS = 0.26, (0.015, 0.06), (0.12, 0.34), 0.95
+NO_CREASE = (0.60, 0.78)  # as dark as rims and brows
+# From the eye's centre; blur; between fold and lid, which is painted, too.
+CREASE_ENDS, NEAR_FOLD, CREASE_SEAM = (0.45, 0.72), 0.02, 0.14
+# The lid's shadow on the eye: loss of light at its edge, depth.
+CAST, CAST_DEPTH = 0.45, 0.07
 LID_SHADE, LID_SHADED = 0.07, (0.45, 1.1)  # towards the lashes; shares of the lid
 ROUNDNESS, ROUND_AT, ROUND_SPREAD = 0.10, 0.42, 0.38  # gain in the middle of a shut lid; shares
 TINT_LIMITS = (0.5, 1.5)  # of shade on a channel: skin in shade is redder
@@ -204,7 +213,9 @@ class Lid:
         down = np.array([[1, 0, 0], [0, 1, -GRAIN_BELOW * self._width]])
         size = fine.shape[1::-1]
         moved = cv2.warpAffine(fine, down, size, borderMode=cv2.BORDER_REFLECT)
-        return np.clip(moved, -MAX_GRAIN, MAX_GRAIN).astype(np.float32)
+        squared = np.square(moved / np.float32(IS_LINE))
+        clipped = np.clip(moved, -MAX_GRAIN, MAX_GRAIN)
+        return np.asarray(clipped / (1 + np.square(squared)), np.float32)
 
     def make_lashes(self) -> None:
         """Read the lashes now, rather than when the lid is first painted."""
@@ -225,6 +236,32 @@ class Lid:
         depth = MEETS_AT * float(np.where(place.gap > 0, place.floor, 0).max())
         return np.maximum(depth * (1 - up), self._lashes.edge).astype(np.float32)
 
+    @cached_property
+    def _ends(self) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Where the upper lid may cover, towards the brow, and the lower one, 0..1, [h, w] each."""
+        place = self._place
+        return smoothstep(place.above, *LID_FADES_IN), 1 - smoothstep(place.under, *LOWER_ENDS)
+
+    @cached_property
+    def _crease(self) -> tuple[Array, Array]:
+        """Where the fold of skin above an open lid is, and where lids may cover, 0..1, [h, w]."""
+        place, width = self._place, self._width
+        lines = _dark_lines(self._base, place, CREASE_WIDTH)
+        too_dark = smoothstep(lines, *NO_CREASE).astype(np.float32)
+        around = np.ones((round(4 * NEAR_FOLD * width) | 1,) * 2, np.uint8)
+        clear = (1 - np.asarray(cv2.dilate(too_dark, around), np.float32)) * (place.y < place.edge)
+        fold = smoothstep(lines, *CREASE) * smoothstep(place.above, *CREASE_ABOVE)
+        fold *= 1 - smoothstep(np.abs(place.x) / width, *CREASE_ENDS)
+        fold = np.asarray(cv2.dilate(fold.astype(np.float32), around), np.float32)
+        return gaussian_blur(fold, max(0.5, NEAR_FOLD * width)), clear
+
+    def _unfolded(self, cover: NDArray[np.floating], share: float) -> NDArray[np.floating]:
+        """The cover of a lid [h, w] with the fold above it, and what is between them."""
+        fold, clear = self._crease
+        above = np.maximum(cover, UNFOLDS * share * fold).astype(np.float32)
+        column = np.ones((round(CREASE_SEAM * self._width) | 1, 1), np.uint8)
+        return np.asarray(cv2.morphologyEx(above, cv2.MORPH_CLOSE, column)) * clear
+
     def _make_stage(self, level: int) -> tuple[slice, slice, Array, Array]:
         """Rows and columns of the patch that a lid at one level changes, and how.
 
@@ -239,17 +276,28 @@ class Lid:
         half = min(2 * closed, 1)
         starts, covers = (float(np.dot(share, (1, half))) for share in (FROM_ABOVE, COVERED_FROM))
         upper = smoothstep((y - place.edge) / width, -starts, -covers)
-        upper *= smoothstep(place.above, *LID_FADES_IN)
+        upper *= self._ends[0]
         upper *= np.clip((shut - y) / soft + 0.5, 0, 1)
         rises = float(smoothstep(np.asarray(closed), *LOWER_RISES))
         rim = place.floor - rises * (place.floor - meet)
-        lower = rises * np.clip((y - rim) / soft + 0.5, 0, 1)
-        lower *= 1 - smoothstep(place.under, *LOWER_ENDS)
+        # In the eye it is skin, as the upper one; the photographed lid below changes bit by bit.
+        opaque = rises + (1 - rises) * np.clip((place.floor - np.maximum(y, rim)) / soft, 0, 1)
+        lower = opaque * np.clip((y - rim) / soft + 0.5, 0, 1)
+        lower *= self._ends[1]
         aside = (np.abs(place.x) - place.half) / width
         aside -= rises * SHUT_OUTSIDE * (place.x * place.outward > 0)
         fade = 1 - smoothstep(aside, *SIDE_FADE)
         cover = np.maximum(np.minimum(upper + lower, 1) * fade, self._lashes.cover)
-        lashes = self._lashes.carried(shut, closed)
+        cover = np.maximum(cover, self._unfolded(cover, half))
+        inside = np.clip((y - shut) / soft + 0.5, 0, 1) * (y < place.floor)
+        cast = (
+            CAST
+            * half
+            * inside
+            * is_open
+            * np.exp(-np.clip(y - shut, 0, None) / (CAST_DEPTH * width))
+        )
+        lashes = np.maximum(self._lashes.carried(shut, closed), cast * (1 - lower) * fade)
         if self._rim is not None:
             cover, lashes = cover * (1 - self._rim), lashes * (1 - self._rim)
         shade = closed * self._lid_shade(upper * fade, shut, is_open)
@@ -302,10 +350,12 @@ def rim_of(base: NDArray[np.uint8], place: LidGeometry) -> Array:
     return gaussian_blur(np.asarray(dark, np.float32), RIM_MARGIN * place.width / 2)
 
 
-def _dark_lines(base: NDArray[np.uint8], place: LidGeometry) -> Array:
-    """Darkness of what is thinner than `RIM_THINNER_THAN`, of the cheek's brightness, [h, w]."""
+def _dark_lines(
+    base: NDArray[np.uint8], place: LidGeometry, thinner_than: float = RIM_THINNER_THAN
+) -> Array:
+    """Darkness of what is thinner than so many eye widths, of the cheek's brightness, [h, w]."""
     luma = base[..., :3].astype(np.float32) @ LUMA
-    size = max(3, round(RIM_THINNER_THAN * place.width)) | 1
+    size = max(3, round(thinner_than * place.width)) | 1
     window = np.ones((size, 1), np.uint8)
     lines = cv2.morphologyEx(gaussian_blur(luma, RIM_BLUR), cv2.MORPH_BLACKHAT, window)
     return np.asarray(lines / cheek_brightness(base, place), np.float32)

@@ -25,8 +25,15 @@ DARK, DARKEST = (0.08, 0.28), 0.84  # loss of light: from which it is a lash; mo
 ROOTS, ROOTS_SPREAD, WHITE_BELOW, WHITE = 0.08, 0.08, 0.05, (0.35, 0.9)
 OUTER_SLOPE, BARE = 0.40, (0.08, 0.20)  # of the edge beyond the outer corner; skin is seen there
 HAIR_WIDTH, ATTACHED = 0.05, 1.35  # lashes end where the darkness of so many does; slack
+# Beyond the outer corner (of the half width) what is uncovered ends softly: by so much more; blur.
+OUTSIDE, AROUND = (0.94, 1.06), (0.10, 0.04)
 # The line that any lid has: loss of light, thickness, and where it ends (of the half width).
 LINE, LINE_WIDTH, LINE_ENDS = 0.42, 0.022, (0.70, 1.04)
+# And its fringe of hairs: loss of light, length, where it begins and ends (of the half width, from
+# the inner to the outer side); distances of tufts and hairs, how uneven, their slant outwards.
+FRINGE, FRINGE_LENGTH, FRINGE_ENDS = 0.55, 0.085, ((-0.9, -0.1), (0.85, 1.08))
+HAIRS, UNEVEN, SLANT = (0.131, 0.083, 0.057, 0.037), 0.5, 0.8
+FRINGE_SOFT = 0.9  # share of their length over which they thin out
 # Hanging lashes lie together: blurred along and across the lid; those beyond the outer corner end.
 SHUT_BLUR, SHUT_ENDS = (0.04, 0.005), (-0.02, 0.18)
 OPEN_GAP = 0.08  # from which an eye counts as open
@@ -83,13 +90,17 @@ class Lashes:
             self._seen, (0, 0), along, sigmaY=across, borderType=cv2.BORDER_REFLECT
         )
         together = together * (1 - smoothstep(outside, *SHUT_ENDS))
-        self._shut = np.maximum(together, line).astype(np.float32)
+        fringe = is_open * _fringe(
+            above / self._width, x / self._width, x * place.outward / place.half
+        )
+        self._shut = np.maximum.reduce([together, line, fringe]).astype(np.float32)
         out = place.x * place.outward / place.half
         self._long = np.exp(-(((out - LONGEST) / LONG) ** 2))
         columns = np.clip(place.x - self._start, 0, len(x) - 1)
         self.edge = (place.lid - np.interp(columns, np.arange(len(x)), raised)).astype(np.float32)
         off = self.edge - place.y
-        self.cover = np.where(off >= 0, self._sampled(share, off), 0)
+        cover = np.where(off >= 0, self._sampled(share, off), 0).astype(np.float32)
+        self.cover = np.maximum(cover, self._around(cover) * smoothstep(out, *OUTSIDE))
 
     def carried(self, edge: Array, closed: float) -> Array:
         """Loss of light by the lashes of a lid that has come down, 0..1, [h, w].
@@ -158,10 +169,34 @@ class Lashes:
         hair = max(1, round(HAIR_WIDTH * self._width)) | 1
         return np.minimum.accumulate(cv2.blur(dark, (hair, 1)), axis=0)
 
+    def _around(self, cover: Array) -> Array:
+        """A cover with a soft edge around it, [h, w]."""
+        wide, soft = (share * self._width for share in AROUND)
+        window = np.ones((round(wide) | 1, round(wide) | 1), np.uint8)
+        return gaussian_blur(np.asarray(cv2.dilate(cover, window), np.float32), soft)
+
     def _sampled(self, strip: Array, above: NDArray[np.floating]) -> Array:
         columns = (self._place.x - self._start).astype(np.float32)
         rows = above.astype(np.float32)
         return np.asarray(cv2.remap(strip, columns, rows, cv2.INTER_LINEAR), np.float32)
+
+
+def _fringe(
+    above: NDArray[np.floating], x: NDArray[np.floating], out: NDArray[np.floating]
+) -> NDArray[np.floating]:
+    """Loss of light by the lashes that any shut lid has, [rows, columns].
+
+    Args:
+        above: Distance from the roots, eye widths, [rows, 1].
+        x: Along the eye, eye widths, [columns].
+        out: The same from the inner to the outer corner, -1..1.
+    """
+    (start, end), last = FRINGE_ENDS[0], FRINGE_ENDS[1]
+    slanted = x - SLANT * above * np.sign(x * out) * np.clip(out, 0, 1)
+    waves = [np.sin(2 * np.pi * slanted / distance) for distance in HAIRS]
+    length = FRINGE_LENGTH * (1 + UNEVEN * np.mean(waves, axis=0))
+    hairs = smoothstep(1 - above / length, 0, FRINGE_SOFT)
+    return FRINGE * hairs * smoothstep(out, start, end) * (1 - smoothstep(out, *last))
 
 
 def _light(photo: Array, bare: Array) -> Array:
