@@ -1,7 +1,7 @@
 import numpy as np
 
 from multitalk.engines.warp.gaze import GAZE_BY_YAW
-from multitalk.engines.warp.gestures import BLINK, Gesture, Gestures
+from multitalk.engines.warp.gestures import BLINK, Gesture, Gestures, levelling
 from multitalk.engines.warp.head_motion import MOTIONS
 from multitalk.engines.warp.smoothing import LowPass, SmoothNoise
 from multitalk.engines.warp.voice_cues import Cue, VoiceCues
@@ -236,3 +236,18 @@ def test_wander_has_unit_size_at_any_rate() -> None:
     signal = SmoothNoise(np.random.default_rng(0), rate=0.5)
     values = [signal.at(t) for t in np.arange(0, 400, 0.04)]
     assert 0.9 < np.std(values) < 1.1
+
+
+def test_a_head_photographed_looking_down_moves_around_a_more_level_place() -> None:
+    """By half of what it is off, three degrees at most, once it has left the photograph."""
+    by_degrees = [np.degrees(levelling(np.radians(pitch))) for pitch in (-20, 2, 4, 8, 30)]
+    np.testing.assert_allclose(by_degrees, [-3, -1, 0, 2, 3], atol=1e-9)
+
+    def pitches(raised: float) -> np.ndarray:
+        source = Gestures(0, 0, raised=raised)
+        track = [source.step(activity=1.0, loudness=0.5).motion for _ in range(500)]
+        return np.array(track)[:, MOTIONS.index("pitch")]
+
+    level, raised = pitches(0.0), pitches(levelling(0.3))
+    assert raised[0] == 0
+    np.testing.assert_allclose(raised[25:] - level[25:], levelling(0.3), atol=1e-9)

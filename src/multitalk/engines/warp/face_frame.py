@@ -43,6 +43,7 @@ class HeadFrame:
         height: Top of the forehead to the chin, pixels: the face height.
         mouth_width: Corner to corner, pixels.
         yaw_degrees: Turn about the vertical; 0 looks at the viewer.
+        pitch_degrees: Nod; positive looks down.
     """
 
     axes: NDArray[np.float64]
@@ -52,6 +53,7 @@ class HeadFrame:
     height: float
     mouth_width: float
     yaw_degrees: float
+    pitch_degrees: float
 
     @classmethod
     def of(cls, face: FaceLandmarks) -> "HeadFrame":
@@ -66,6 +68,7 @@ class HeadFrame:
             height=face.height,
             mouth_width=face.mouth_width * face.height,
             yaw_degrees=face.yaw_degrees,
+            pitch_degrees=face.pitch_degrees,
         )
 
     @property

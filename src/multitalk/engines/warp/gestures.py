@@ -40,6 +40,9 @@ YAW, PITCH, ROLL, SHIFT_X, SHIFT_Y, SWELL, BREATHE, NARROW, SHORTEN, BODY_X = (
 HELD = np.array([8.4 * DEGREE, 8.2 * DEGREE, 4.3 * DEGREE, 0.018, 0.010, 0.016])
 FARTHEST = np.array([9.5 * DEGREE, 8.5 * DEGREE, 7.0 * DEGREE, 0.045, 0.040, 0.035])
 LARGEST = 1.2 * FARTHEST  # at any liveliness
+# Heads that speak are level on average, whatever a photograph caught: pitch of a level one as
+# landmarks measure it (positive looks down), share of the way back to it, and its limit.
+LEVEL_PITCH, LEVELLED, MOST_LEVELLED = 4 * DEGREE, 0.5, 3 * DEGREE
 # Standard deviation of the sway on top while speaking, its rates (Hz), and its share in silence.
 SWAYING = np.array([1.5 * DEGREE, 1.5 * DEGREE, 0.60 * DEGREE, 0.006, 0.005, 0.002])
 SWAY_RATES = (1.7, 2.1, 1.5, 1.5, 1.8, 0.4)
@@ -113,12 +116,28 @@ class Gesture:
     parted: float
 
 
+def levelling(photographed: float) -> float:
+    """Pitch (up, radians) around which a head moves that was photographed at a pitch (down)."""
+    back = LEVELLED * (photographed - LEVEL_PITCH)
+    return float(np.clip(back, -MOST_LEVELLED, MOST_LEVELLED))
+
+
 class Gestures:
     """The gestures of one person, one frame per step."""
 
-    def __init__(self, seed: int, person: int, *, liveliness: float = 1.0) -> None:
-        """Seed the gestures; `liveliness` scales all of them."""
+    def __init__(
+        self, seed: int, person: int, *, liveliness: float = 1.0, raised: float = 0.0
+    ) -> None:
+        """Seed the gestures.
+
+        Args:
+            seed: Of the random generator.
+            person: Index in the scene.
+            liveliness: Scales all gestures.
+            raised: Pitch around which the head moves, radians: from `levelling`.
+        """
         self._liveliness = liveliness
+        self._raised_by = raised
         rng = np.random.default_rng([seed, person])
         self._posture = _Posture(rng)
         self._sway = [SmoothNoise(rng, rate=rate) for rate in SWAY_RATES]
@@ -171,6 +190,7 @@ class Gestures:
         lively = settled * liveliness
         motion = np.zeros(len(MOTIONS))
         motion[:POSTURE] = np.clip(lively * posture, -LARGEST, LARGEST)
+        motion[PITCH] += min(lively, 1.0) * self._raised_by
         motion[NARROW : SHORTEN + 1] = foreshortening(motion[YAW], motion[PITCH])
         motion[BODY_X:] = self._shoulders(motion)
         motion[SWELL] += settled * BREATH_SWELL * breath.chest

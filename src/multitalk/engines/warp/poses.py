@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from multitalk.array_types import Array
 from multitalk.engines.warp.expressions import PARTED, smile_strength
 from multitalk.engines.warp.gaze import Direction, Gaze, GazeModel
-from multitalk.engines.warp.gestures import Gesture, Gestures
+from multitalk.engines.warp.gestures import Gesture, Gestures, levelling
 from multitalk.engines.warp.head_motion import MOTIONS
 from multitalk.engines.warp.prompt_cues import NEUTRAL_TIMELINE, Mood, MoodTimeline
 from multitalk.engines.warp.renderer import Pose
@@ -114,7 +114,8 @@ class PoseAnimator:
         self._gaze = GazeModel(seed, person, others)
         self._prosody = Prosody()
         self._moved = min(motion, 1.0)
-        self._gestures = Gestures(seed, person, liveliness=lively)
+        raised = levelling(float(np.radians(rig.frame.pitch_degrees)))
+        self._gestures = Gestures(seed, person, liveliness=lively, raised=raised)
         self._cues = VoiceCues()
         self._others_cues = tuple(VoiceCues() for _ in others)
 
