@@ -10,6 +10,7 @@ from multitalk.face.detector import detect_faces
 
 SKIN = np.array([200.0, 160.0, 135.0])
 HALF_WIDTH, HALF_HEIGHT, CENTRE = 60, 20, (150, 120)
+BROW = np.stack([np.linspace(95, 205, 5), np.full(5, 60.0)], 1)
 
 
 def curve(down: float) -> NDArray[np.float64]:
@@ -26,8 +27,7 @@ def drawn_eye(*, glasses: bool) -> tuple[NDArray[np.uint8], Eye]:
     cv2.circle(picture, CENTRE, 18, (50, 30, 20), -1)
     if glasses:
         cv2.ellipse(picture, CENTRE, (85, 58), 0, 0, 360, (20, 20, 20), 6)
-    brow = np.stack([np.linspace(95, 205, 5), np.full(5, 60.0)], 1)
-    return picture, Eye(picture, curve(-HALF_HEIGHT), curve(HALF_HEIGHT), brow)
+    return picture, Eye(picture, curve(-HALF_HEIGHT), curve(HALF_HEIGHT), BROW)
 
 
 def test_a_shut_lid_has_the_colour_of_the_skin_around_with_glasses_or_without() -> None:
@@ -80,8 +80,7 @@ def lashed_eye() -> tuple[NDArray[np.uint8], Eye]:
     lid = curve(-HALF_HEIGHT)
     lashes = np.concatenate([lid, (lid - np.linspace(12, 0, 9)[:, None] * [0, 1])[::-1]])
     cv2.fillPoly(picture, [np.round(lashes).astype(np.int32)], (60, 45, 40), cv2.LINE_AA)
-    brow = np.stack([np.linspace(95, 205, 5), np.full(5, 60.0)], 1)
-    return picture, Eye(picture, lid, curve(HALF_HEIGHT), brow)
+    return picture, Eye(picture, lid, curve(HALF_HEIGHT), BROW)
 
 
 def test_lashes_go_down_with_the_lid_and_hang_when_it_is_shut() -> None:
@@ -101,7 +100,7 @@ def test_a_shut_lid_unfolds_its_crease() -> None:
     picture, _ = drawn_eye(glasses=False)
     crease = np.round(curve(-HALF_HEIGHT - 38)).astype(np.int32)
     cv2.polylines(picture, [crease[1:-1]], False, (150, 115, 95), 3)
-    brow = np.stack([np.linspace(95, 205, 5), np.full(5, 10.0)], 1)
+    brow = BROW - [0, 50]
     eye = Eye(picture, curve(-HALF_HEIGHT), curve(HALF_HEIGHT), brow)
 
     def darkness() -> float:
@@ -128,8 +127,7 @@ def test_a_half_shut_lid_shades_the_eye_and_the_lower_one_is_not_transparent() -
     def painted(closed: float, *, white: int) -> NDArray[np.float64]:
         picture, _ = drawn_eye(glasses=False)
         cv2.ellipse(picture, CENTRE, (HALF_WIDTH, HALF_HEIGHT), 0, 0, 360, (white,) * 3, -1)
-        brow = np.stack([np.linspace(95, 205, 5), np.full(5, 60.0)], 1)
-        eye = Eye(picture, curve(-HALF_HEIGHT), curve(HALF_HEIGHT), brow)
+        eye = Eye(picture, curve(-HALF_HEIGHT), curve(HALF_HEIGHT), BROW)
         eye.paint(picture, closed=closed, look=(0.0, 0.0))
         return picture[100:145, CENTRE[0] + 22].mean(1)
 
@@ -146,8 +144,7 @@ def test_what_lashes_uncover_beyond_the_outer_corner_has_no_hard_edge() -> None:
     corner, end = CENTRE[0] - HALF_WIDTH, CENTRE[0] - HALF_WIDTH - 12
     picture[80:122, :corner] = (0.7 * picture[80:122, :corner]).astype(np.uint8)  # in shade
     cv2.rectangle(picture, (end, CENTRE[1] - 16), (corner + 6, CENTRE[1]), (60, 45, 40), -1)
-    brow = np.stack([np.linspace(95, 205, 5), np.full(5, 60.0)], 1)
-    eye = Eye(picture, curve(-HALF_HEIGHT), curve(HALF_HEIGHT), brow)
+    eye = Eye(picture, curve(-HALF_HEIGHT), curve(HALF_HEIGHT), BROW)
     eye.paint(picture, closed=0.375, look=(0.0, 0.0))
     row = picture[CENTRE[1] - 15 : CENTRE[1] - 11, end - 15 : corner].mean((0, 2))
     assert row[-5:].mean() > row[0] + 10
@@ -184,8 +181,7 @@ def test_a_lid_draws_the_skin_above_the_eye_down_with_it() -> None:
         picture, _ = drawn_eye(glasses=False)
         if shadow:  # eye shadow: a band above the lashes
             picture[84:94, 110:190] -= np.uint8(25)
-        brow = np.stack([np.linspace(95, 205, 5), np.full(5, 60.0)], 1)
-        eye = Eye(picture, curve(-HALF_HEIGHT), curve(HALF_HEIGHT), brow)
+        eye = Eye(picture, curve(-HALF_HEIGHT), curve(HALF_HEIGHT), BROW)
         eye.paint(picture, closed=1.0, look=(0.0, 0.0))
         return picture[:, 140:160].mean((1, 2))
 
@@ -372,9 +368,8 @@ def half_shut_eye() -> NDArray[np.uint8]:
 def test_a_half_shut_eye_opens_to_a_round_iris_and_white_with_lashes_and_catchlight() -> None:
     picture = half_shut_eye()
     before = picture.copy()
-    brow = np.stack([np.linspace(95, 205, 5), np.full(5, 60.0)], 1)
     iris = Iris(np.array(CENTRE, float), 18.0)
-    Eye(picture, curve(-8), curve(HALF_HEIGHT), brow, iris, opens=0.08)
+    Eye(picture, curve(-8), curve(HALF_HEIGHT), BROW, iris, opens=0.08)
     luma = picture.mean(2)
     iris_seen, white_seen = luma[107:111, 146:150], luma[107:111, [126, 127, 173, 174]]
     assert iris_seen.max() < 70
@@ -385,6 +380,27 @@ def test_a_half_shut_eye_opens_to_a_round_iris_and_white_with_lashes_and_catchli
     assert picture[118, 156].min() > 200
     changes = np.abs(picture.astype(int) - before).max(2)
     assert changes[126:].max() <= 1 >= changes[:62].max()
+
+
+def test_a_dull_half_shut_eye_opens_to_a_clear_one_in_its_colours() -> None:
+    picture = half_shut_eye()
+    dull = cv2.GaussianBlur(picture, (0, 0), 5)[:, :, :3]
+    cv2.circle(dull, CENTRE, 18, (50, 70, 95), -1)  # a blue iris
+    dull[80:112] = picture[80:112]
+    picture = (0.7 * dull).astype(np.uint8)
+    before = picture.copy()
+    iris, drawn = Iris(np.array(CENTRE, float), 18.0), Iris(np.array([150.0, 114.0]), 18.0)
+    Eye(picture, curve(-8), curve(HALF_HEIGHT), BROW, iris, opens=0.12, clear=drawn)
+    luma = picture.mean(2)
+    pupil, catchlight = luma[114:118, 146:150].mean(), luma[106:114, 146:156].max()
+    red, _, blue = picture[123:126, 138:163].mean((0, 1))
+    assert pupil < 0.5 * luma[123:126, 138:163].mean()
+    assert catchlight > 180
+    assert blue > 1.2 * red
+    white = luma[112:122, [120, 180]].mean()
+    assert white > 0.7 * before[160:170, 120:180].mean() > luma[112:122, [136, 164]].mean()
+    changes = np.abs(picture.astype(int) - before).max(2)
+    assert changes[155:].max() <= 1 >= changes[:60].max()
 
 
 def test_half_shut_eyes_rest_more_open_and_open_or_nearly_shut_ones_as_photographed(

@@ -45,6 +45,8 @@ NO_IRIS = (0.13, 0.17)  # eye aspect ratio: narrower eyes do not show where thei
 # in ophthalmology (the margin reflex distance). Half shut, and not; where they rest, by so much at
 # most, eye widths; eye aspect ratios of eyes that show too little of the iris.
 HALF_SHUT, RESTS_AT, MOST_OPENED, TOO_NARROW = (0.44, 0.54), 0.60, 0.06, (0.12, 0.145)
+# Eyes that open by more are dulled by lids and lashes; how far their iris stays below the lid.
+DULL, SHOWN_BELOW = 0.02, 0.06
 DARK_GLASS = 0.36  # brightness of skin below an eye, of the cheeks': darker is not skin
 
 # Where the strips of lid above the lashes of both eyes are darker than skin (make-up, deep-set
@@ -72,6 +74,7 @@ class Eye:
         iris: Iris | None = None,
         *,
         opens: float = 0.0,
+        clear: Iris | None = None,
         glasses: bool = False,
     ) -> None:
         """Prepare to paint.
@@ -83,6 +86,7 @@ class Eye:
             brow: Lower edge of the brow, [5, 2].
             iris: Where its catchlight is looked for; None: it has none.
             opens: By so much its upper lid is raised throughout, eye widths.
+            clear: Where the iris of a dull eye is drawn anew; None: it is clear.
             glasses: Whether their rim may be in the lid's way.
         """
         width = float(np.linalg.norm(upper[0] - upper[-1]))
@@ -100,7 +104,9 @@ class Eye:
         iris = iris.moved(-low) if iris else None
         if opens and iris:
             place = LidGeometry.of((_raised(upper, lower, opens), lower, brow), low, high)
-            self._base = opened(self._base, self._place, place, iris)
+            drawn = clear.moved(-low) if clear else None
+            self._base = opened(self._base, self._place, place, iris, drawn)
+            iris = drawn or iris
             self._place = place
             source[self._patch] = self._base
         self._look = Look(self._base, self._place, iris)
@@ -158,10 +164,9 @@ class Eyes:
             scale: Source pixels per picture pixel.
         """
         self._source = source
-        self._eyes = _painted_eyes(
+        self._eyes, self._raised = _painted_eyes(
             source, points, (points[:, :2] - corner) * scale + (scale - 1) / 2
         )
-        self._raised = RAISED * _looks_down(points)
         self._state = (0, 0.0, 0.0)
         self._has_lids = False
 
@@ -190,31 +195,48 @@ class Eyes:
 
 def _painted_eyes(
     source: NDArray[np.uint8], points: NDArray[np.float64], places: NDArray[np.float64]
-) -> list[Eye]:
+) -> tuple[list[Eye], float]:
     """The eyes of a face that are seen, and open, and not behind glasses that a lid would cover.
+
+    And by how much they then look up throughout, eye widths.
 
     Args:
         source: uint8 [H, W, C].
         points: Landmarks, [478, 3] pixels of the picture.
         places: The same in the source, [478, 2] pixels.
     """
+    looks_up = RAISED * _looks_down(points)
     if eyes_are_shut(points):
-        return []
+        return [], looks_up
     visible = [
         eye for eye in EYES if not _is_hidden(eye, points) and _is_inside(places, eye[0], source)
     ]
     cheeks = max(_brightness(source, places[list(mesh.LOWER_CHEEKS)]), 1.0)
     under = [_brightness(source, places[list(skin)]) / cheeks for *_, skin in visible]
     if max(under, default=0.0) <= DARK_GLASS:
-        return []
+        return [], looks_up
     eyes, glasses = [], wears_glasses(source, places)
     opens = 0.0 if glasses else _opens(points)
+    is_dull = opens > DULL
+    if is_dull:  # drawn where it looks up, its lower edge behind the lower lid
+        behind = min(
+            _behind_lower_lid(
+                _iris(places[list(IRISES[eye])]), *(places[list(lid)] for lid in eye[:2])
+            )
+            for eye in visible
+        )
+        up = float(np.clip(behind - SHOWN_BELOW, 0, looks_up))
+        opens += up - (1 - UPPER_FOLLOWS) * looks_up
     for eye in visible:
         upper, lower, brow = (places[list(part)] for part in eye[:3])
         iris = _iris(places[list(IRISES[eye])])
-        eyes.append(Eye(source, upper, lower, brow, iris, opens=opens, glasses=glasses))
+        clear = Iris(iris.centre + up * _upwards(upper), iris.radius) if is_dull else None
+        eyes.append(
+            Eye(source, upper, lower, brow, iris, opens=opens, clear=clear, glasses=glasses)
+        )
     # Lids cannot be told from a rim that touches their lashes, and one eye alone would wink.
-    return [] if glasses and any(eye.has_rim for eye in eyes) else eyes
+    hidden = glasses and any(eye.has_rim for eye in eyes)
+    return [] if hidden else eyes, 0.0 if is_dull else looks_up
 
 
 def _is_inside(
@@ -278,10 +300,22 @@ def _raised(
 ) -> NDArray[np.float64]:
     """An upper lid [N, 2] that is raised by so much in its middle, eye widths."""
     gaps = np.linalg.norm(upper - lower, axis=1, keepdims=True)
-    along = (upper[-1] - upper[0]) / np.linalg.norm(upper[-1] - upper[0])
-    up = np.array([along[1], -along[0]]) * np.sign(along[0])
     share = gaps / max(float(gaps.max()), 1e-6)
-    return np.asarray(upper + by * np.linalg.norm(upper[-1] - upper[0]) * share * up)
+    return np.asarray(upper + by * share * _upwards(upper))
+
+
+def _behind_lower_lid(iris: Iris, upper: NDArray[np.float64], lower: NDArray[np.float64]) -> float:
+    """How far an iris is hidden by its lower lid, eye widths; lids are [N, 2]."""
+    up = _upwards(upper)
+    width = max(float(np.linalg.norm(up)), 1.0)
+    below = (iris.centre - lower[len(lower) // 2]) @ up / width
+    return float(iris.radius - below) / width
+
+
+def _upwards(upper: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A vector (x, y) of an eye's width, up from an upper lid [N, 2]."""
+    along = upper[-1] - upper[0]
+    return np.array([along[1], -along[0]]) * np.sign(along[0])
 
 
 def wears_glasses(picture: NDArray[np.uint8], points: NDArray[np.float64]) -> bool:
