@@ -181,3 +181,19 @@ def test_turned_heads_are_foreshortened(
     shares = dict(zip(("narrow", "shorten"), foreshortening(angle, angle), strict=True))
     both = [length(**{turn: way, lost: shares[lost]}) for way in (angle, -angle)]
     assert np.mean(both) == pytest.approx(np.cos(angle) * length(), rel=0.004)
+
+
+@pytest.mark.parametrize("ear", [mesh.RIGHT_CHEEK, mesh.LEFT_CHEEK])
+def test_ears_keep_their_width_as_the_head_turns(rig: Rig, ear: int) -> None:
+    """Beyond the mesh, whose edge is as steep as a ball's, depth hardly changes."""
+    middle = rig.points[list(mesh.OVAL), :2].mean(0)
+    places = middle + (rig.points[ear, :2] - middle) * np.array([[1.1], [1.25]])
+    across = [
+        np.diff(
+            displace_points(places, rig.upper.displacement(pose(yaw=yaw).weights), rig.upper.grid)[
+                :, 0
+            ]
+        ).item()
+        for yaw in (0.0, -0.15, 0.15)
+    ]
+    np.testing.assert_allclose(across[1:], across[0], rtol=0.12)

@@ -24,6 +24,9 @@ MOTIONS = (
 NECK = 0.62  # face heights below the head's centre
 AXIS_DEPTH = 0.10  # face heights
 RING_DEPTH, BORDER_DEPTH = 0.05, 0.10  # face widths
+# Places beside the ears, shares of the way out from the face's centre, and how much deeper they
+# are than the outline, per pixel of that way. The mesh ends there, as steep as a ball's edge.
+EAR_SHARES, EAR_SLOPE = (0.1, 0.22), 0.5
 DEPTH_STEP = 2  # of the lattice: depth is smooth, and is interpolated in between
 DEPTH_SMOOTHING = 1e-3  # of the thin plate through the landmarks' depths
 
@@ -96,15 +99,18 @@ def _depth_behind_axis(
     ear = (points[mesh.RIGHT_CHEEK, 2] + points[mesh.LEFT_CHEEK, 2]) / 2
     outer_ring = anchors.rings[len(mesh.OVAL) :]
     face = points[: mesh.NUM_FACE_POINTS]
+    deepest = ear + RING_DEPTH * frame.width
+    beside = _beside_the_ears(points, deepest)
     depths = np.concatenate(
         [
             face[:, 2],
-            np.full(len(outer_ring), ear + RING_DEPTH * frame.width),
+            beside[:, 2],
+            np.full(len(outer_ring), deepest),
             np.full(len(anchors.border), ear + BORDER_DEPTH * frame.width),
         ]
     )
     depth = thin_plate(
-        np.concatenate([face[:, :2], outer_ring, anchors.border]),
+        np.concatenate([face[:, :2], beside[:, :2], outer_ring, anchors.border]),
         depths[:, None],
         np.stack([x.ravel(), y.ravel()], 1),
         smoothing=DEPTH_SMOOTHING,
@@ -119,6 +125,28 @@ def _depth_behind_axis(
         borderMode=cv2.BORDER_REPLICATE,
     )
     return np.asarray(everywhere, np.float64) - (ear + AXIS_DEPTH * frame.height)
+
+
+def _beside_the_ears(points: NDArray[np.float64], deepest: float) -> NDArray[np.float64]:
+    """Places on ears and hair, [N, 3] pixels: deeper than the outline beside them by `EAR_SLOPE`.
+
+    `deepest` is the depth of the outer ring, beyond which none is: on a turned head's far side the
+    outline itself is deeper.
+    """
+    outline = points[list(mesh.TEMPLES)]
+    away = outline[:, :2] - points[list(mesh.OVAL), :2].mean(0)
+    places = [
+        np.column_stack(
+            [
+                outline[:, :2] + share * away,
+                outline[:, 2] + EAR_SLOPE * share * np.linalg.norm(away, axis=1),
+            ]
+        )
+        for share in EAR_SHARES
+    ]
+    beside = np.concatenate(places)
+    beside[:, 2] = np.minimum(beside[:, 2], deepest)
+    return beside
 
 
 def _chest(
