@@ -45,8 +45,9 @@ NO_IRIS = (0.13, 0.17)  # eye aspect ratio: narrower eyes do not show where thei
 # in ophthalmology (the margin reflex distance). Half shut, and not; where they rest, by so much at
 # most, eye widths; eye aspect ratios of eyes that show too little of the iris.
 HALF_SHUT, RESTS_AT, MOST_OPENED, TOO_NARROW = (0.44, 0.54), 0.60, 0.06, (0.12, 0.145)
-# Eyes that open by more are dulled by lids and lashes; how far their iris stays below the lid.
-DULL, SHOWN_BELOW = 0.02, 0.06
+# Eyes that open by more are dulled by lids and lashes. How far their lower lid is below its
+# landmarks, and by how much more their iris goes on behind it.
+DULL, LOWER_LID, BEHIND = 0.02, 0.05, 0.01
 DARK_GLASS = 0.36  # brightness of skin below an eye, of the cheeks': darker is not skin
 
 # Where the strips of lid above the lashes of both eyes are darker than skin (make-up, deep-set
@@ -90,6 +91,8 @@ class Eye:
             glasses: Whether their rim may be in the lid's way.
         """
         width = float(np.linalg.norm(upper[0] - upper[-1]))
+        if clear:  # the landmarks of lids that look down are within the eye
+            lower = _raised(lower, upper, -LOWER_LID)
         centre = (upper[0] + upper[-1]) / 2
         limit = np.array(source.shape[1::-1])
         up, down = (np.array([REGION_ASIDE, one]) * width for one in (REGION_UP, REGION_DOWN))
@@ -225,7 +228,7 @@ def _painted_eyes(
             )
             for eye in visible
         )
-        up = float(np.clip(behind - SHOWN_BELOW, 0, looks_up))
+        up = float(np.clip(behind - LOWER_LID - BEHIND, 0, looks_up))
         opens += up - (1 - UPPER_FOLLOWS) * looks_up
     for eye in visible:
         upper, lower, brow = (places[list(part)] for part in eye[:3])
@@ -298,7 +301,7 @@ def _opens(points: NDArray[np.floating]) -> float:
 def _raised(
     upper: NDArray[np.float64], lower: NDArray[np.float64], by: float
 ) -> NDArray[np.float64]:
-    """An upper lid [N, 2] that is raised by so much in its middle, eye widths."""
+    """A lid [N, 2] that is raised by so much in its middle, eye widths; `lower` is the other."""
     gaps = np.linalg.norm(upper - lower, axis=1, keepdims=True)
     share = gaps / max(float(gaps.max()), 1e-6)
     return np.asarray(upper + by * share * _upwards(upper))

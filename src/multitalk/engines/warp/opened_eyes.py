@@ -27,9 +27,9 @@ IRIS_EDGE, RADII = 0.10, 24  # softness of the iris's edge, in its radii; sample
 REACH = 1.2  # radii to which colours around the iris's centre are read
 WHITE_SPREAD = 0.12  # of the white's colour, along the eye
 
-# A clear eye: where it ends below the lower lid's landmarks.
+# A clear eye: where it ends at the lower lid.
 CHEEK = (0.11, 0.30)  # skin below the eye
-BELOW_FLOOR = (0.03, 0.09)
+BELOW_FLOOR = (-0.02, 0.04)
 # White: brightness as a share of the skin's below the eye, how grey; loss of light at its corners.
 WHITE, GREY, CORNERS, CORNERS_AT = 1.0, 0.8, 0.35, (0.5, 1.0)
 CAST, CAST_DEPTH = 0.5, 0.13  # the lid's shade
