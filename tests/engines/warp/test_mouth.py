@@ -7,7 +7,7 @@ from posing import pose
 
 from multitalk.engines.warp.aperture import Aperture
 from multitalk.engines.warp.displacement import displace_points
-from multitalk.engines.warp.mouth import MouthInterior
+from multitalk.engines.warp.mouth import MouthInterior, _Inside
 from multitalk.engines.warp.poses import open_weight
 from multitalk.engines.warp.renderer import HeadRenderer
 from multitalk.engines.warp.rig import Rig
@@ -214,3 +214,65 @@ def test_drawn_teeth_show_as_far_as_the_photographs_own(
     hidden = MouthInterior(picture, rig.points, rig.frame, wide)._dentition.upper.edge
     usual = MouthInterior(portrait, rig.points, rig.frame, wide)._dentition.upper.edge
     assert hidden < 0 < usual
+
+
+def parted_mouth(
+    portrait: NDArray[np.uint8], rig: Rig, gap: float, *, jaw_drop: float | None = None
+) -> NDArray[np.float64]:
+    """Luma between lips that are `gap` mouth widths apart, a row for each twelfth of the gap.
+
+    The columns are the middle third of the mouth.
+    """
+    mouth = MouthInterior(portrait, rig.points, rig.frame, replace(rig.layout, parted=0.0))
+    width = rig.frame.mouth_width
+    x = np.linspace(-width / 2, width / 2, 21)
+    high = gap * width * (1 - (2 * x / width) ** 2)
+    middle = mouth.meeting_place
+    upper = np.stack([x + middle[0], middle[1] - 0.25 * high], 1).astype(np.float32)
+    lower = np.stack([x + middle[0], middle[1] + 0.75 * high], 1).astype(np.float32)
+    drop = mouth.jaw_drop(gap * width, biting=0, tongue=0) if jaw_drop is None else jaw_drop
+    region = np.full((*portrait.shape[:2], 3), 128, np.float32)
+    mouth.draw(
+        region, (0, 0), Aperture.between(upper, lower, np.array([0.0, 1.0])), skull=middle,
+        jaw_drop=drop, rounding=0.0, tongue=0.0, spoken=1.0,
+    )  # fmt: skip
+    rows = middle[1] + gap * width * (np.linspace(0, 1, 13) - 0.25)
+    columns = middle[0] + np.linspace(-width / 6, width / 6, 60)
+    places = np.meshgrid(columns.astype(np.float32), rows.astype(np.float32))
+    return luma(cv2.remap(region, *places, cv2.INTER_LINEAR))
+
+
+def test_lips_that_part_a_little_shade_what_is_between_them(
+    portrait: NDArray[np.uint8], rig: Rig
+) -> None:
+    breath, spoken = (parted_mouth(portrait, rig, gap) for gap in (0.04, 0.25))
+    teeth = np.percentile(spoken, 90)
+    assert np.median(breath[1:-1]) < 0.68 * teeth  # no strip of teeth
+    assert np.percentile(breath, 10) < 0.58 * teeth
+    # Teeth that are in the light stay light: a mouth that is dimmed as a whole is grey.
+    assert teeth > 210
+    assert teeth > 1.9 * np.percentile(spoken, 10)
+
+
+def test_teeth_are_in_the_upper_lips_shadow(portrait: NDArray[np.uint8], rig: Rig) -> None:
+    for gap in (0.10, 0.15):
+        rows = parted_mouth(portrait, rig, gap, jaw_drop=0.0).mean(1)
+        assert rows[1] < 0.87 * rows[3:-3].max()
+        assert rows[1] < rows[-2]
+
+
+def test_what_is_behind_the_upper_teeth_is_lit_through_the_gap(renderer: HeadRenderer) -> None:
+    mouth, width = renderer._mouth, int(renderer.rig.frame.mouth_width)
+    of = _Inside(
+        place=np.zeros(2, int), size=(width, width), skull=np.array([width / 2, width / 2]),
+        jaw_drop=0.25 * width, rounding=0.0, tongue=0.0, spoken=1.0, lit=1.0,
+    )  # fmt: skip
+    wide, narrow = (
+        mouth._draw_inside(replace(of, lit=lit))[:, width // 2 - 5 : width // 2 + 5].mean((1, 2))
+        for lit in (1.0, 0.0)
+    )
+    share = narrow / wide
+    upper, tongue, lower = (int((0.5 + v) * width) for v in (-0.05, 0.12, 0.34))
+    np.testing.assert_allclose(share[upper], 1, atol=0.01)
+    assert share[tongue] < 0.7
+    assert share[tongue] < share[lower] < 0.95

@@ -33,7 +33,7 @@ FAR_END = (0.55, 0.90)  # of a mouth in profile from its near corner: fades to t
 
 # How far the lower teeth go down: shares of the lip gap at closed and at wide-open lips. The lower
 # lip goes down farther and bares them (measured on films: the chin follows by 0.3 of the gap).
-JAW_SHARE, JAW_SHARE_OVER = (0.14, 0.52), (0.08, 0.45)  # the lip gap, dental units
+JAW_SHARE, JAW_SHARE_OVER = (0.20, 0.52), (0.08, 0.45)  # the lip gap, dental units
 EDGE_TO_EDGE = 1.7 * MM  # dental units: drop at which the biting edges meet, as in s
 TIP_PARTS_TEETH = 2.6 * MM  # dental units by which the tongue's tip keeps the teeth apart
 TIP_SHOWS = (0.72, 0.92)  # `tongue` over which its tip comes between the teeth: th, not n and l
@@ -48,21 +48,22 @@ SMALL_MOUTH, SMALL_DENSITY, DENSITY = 90, 4, 2
 
 CAVITY = np.array([116, 60, 65], np.float32)  # RGB 0..255
 # Light in the cavity: at the throat, and what the floor adds and the corners take.
-THROAT_LIGHT, FLOOR_LIGHT, CHEEK_LIGHT = 0.58, 0.26, -0.20
+THROAT_LIGHT, FLOOR_LIGHT, CHEEK_LIGHT = 0.48, 0.26, -0.20
 FLOOR_DEPTH, CAVITY_HALF_WIDTH, CAVITY_DEPTH = (0.35, 1.1), 0.42, 0.10  # of depth; dental units
 SHADE = np.array([0.16, 0.22, 0.23], np.float32)  # light that rounded lips take from teeth, RGB
-TONGUE_LIGHT, RAISED_TONGUE_LIGHT, LOWER_TEETH_LIGHT = 0.92, 0.1, 0.94
+TONGUE_LIGHT, RAISED_TONGUE_LIGHT = 0.92, 0.1
 # The tongue's root: shares of the jaw's drop, and dental units above it; less and more when raised.
 TONGUE_DROP, TONGUE_RAISED = (0.46, 0.30), (0.11, 0.06)
 ROUNDED_NARROWS = 0.25  # of the tongue's width
 DRAWN_BACK = 0.35  # of its light: in o and u it is drawn back
 
-# The upper lip's shadow: blur and shift (mouth widths), light at the lip and its gain below it,
-# less under rounded lips.
-SHADOW_BLUR, SHADOW_SHIFT, LIP_LIGHT, INNER_GAIN, ROUNDED_DARKER = 0.025, 0.030, 0.68, 0.54, 0.25
-# Lips that hardly part shade all between them: light at no gap, and the gap (mouth widths) of full
-# light.
-PARTING_LIGHT, PARTED_GAP = 0.76, 0.13
+# Both lips' shadow: the share of the opening that is seen from behind it, so narrow gaps and ends
+# are dark. Blur and shift (mouth widths; the light is from above), light where nothing of the
+# opening is seen, its gain where all is, and what rounded lips take.
+SHADOW_BLUR, SHADOW_SHIFT, LIP_LIGHT, INNER_GAIN, ROUNDED_DARKER = 0.034, 0.026, 0.25, 0.86, 0.25
+# What is behind the upper teeth is lit through the gap: light at no gap and from that gap (mouth
+# widths) on, of cavity and tongue and of the lower teeth.
+LIT_GAP, DEEP_LIGHT, LOWER_TEETH_LIGHT = 0.28, (0.48, 1.0), (0.80, 0.95)
 # The lower lip's wet inner side: its colour as a share of the red's, cover, lip gap (mouth widths)
 # of full cover, and its place in the blurred opening.
 WET = np.array([0.84, 0.72, 0.72], np.float32)
@@ -93,6 +94,7 @@ class _Inside:
         rounding: 0..1.
         tongue: 0..1.
         spoken: 0..1.
+        lit: 0 where lips hardly part, 1 from the gap on that lights all behind the teeth.
     """
 
     place: NDArray[np.int_]
@@ -102,6 +104,11 @@ class _Inside:
     rounding: float
     tongue: float
     spoken: float
+    lit: float
+
+    def light(self, limits: tuple[float, float]) -> float:
+        """Between the first of the limits at `lit` 0 and the second at 1."""
+        return limits[0] + (limits[1] - limits[0]) * self.lit
 
 
 class MouthInterior:
@@ -231,7 +238,10 @@ class MouthInterior:
         opening = self._opening_mask(outline - low, size)
         if self._far_end:
             opening *= self._near_part(aperture, place, size)
-        inside = self._draw_inside(_Inside(place, size, skull, jaw_drop, rounding, tongue, spoken))
+        lit = min(float(aperture.gap.max()) / (LIT_GAP * self._width), 1.0)
+        inside = self._draw_inside(
+            _Inside(place, size, skull, jaw_drop, rounding, tongue, spoken, lit)
+        )
         self._line_corners(inside, aperture, place, spoken)
         self._light(inside, opening, aperture, rounding=rounding, spoken=spoken)
         self._add_grain(inside, skull - place)
@@ -291,7 +301,7 @@ class MouthInterior:
         shade = 1 - of.rounding * self._shade
         lower = of.skull + self._down * of.jaw_drop + retreat - of.place
         self._place_tongue(inside, of)
-        self._place(inside, self._lower_teeth, lower, light=LOWER_TEETH_LIGHT * shade)
+        self._place(inside, self._lower_teeth, lower, light=of.light(LOWER_TEETH_LIGHT) * shade)
         tip = ramp(of.tongue, *TIP_SHOWS)
         if tip > 0:
             self._place(inside, self._tongue_tip, of.skull - of.place, cover=tip)
@@ -311,7 +321,9 @@ class MouthInterior:
             inside,
             self._tongue,
             of.skull + self._down * (drop - raised) - of.place,
-            light=(TONGUE_LIGHT + RAISED_TONGUE_LIGHT * of.tongue) * (1 - DRAWN_BACK * of.rounding),
+            light=of.light(DEEP_LIGHT)
+            * (TONGUE_LIGHT + RAISED_TONGUE_LIGHT * of.tongue)
+            * (1 - DRAWN_BACK * of.rounding),
             narrow=1 - ROUNDED_NARROWS * of.rounding,
         )
 
@@ -324,7 +336,7 @@ class MouthInterior:
         aside = (columns - of.skull[0]) / (CAVITY_HALF_WIDTH * self._unit)
         floor = FLOOR_LIGHT * smoothstep(depth, *FLOOR_DEPTH)
         glow = THROAT_LIGHT + floor + CHEEK_LIGHT * np.clip(np.abs(aside), 0, 1) ** 2
-        return (self._cavity * glow[..., None]).astype(np.float32)
+        return (self._cavity * (of.light(DEEP_LIGHT) * glow[..., None])).astype(np.float32)
 
     def _place(
         self,
@@ -367,7 +379,7 @@ class MouthInterior:
     def _light(
         self, inside: Array, opening: Array, aperture: Aperture, *, rounding: float, spoken: float
     ) -> None:
-        """Shade `inside`, in place: darker under the upper lip.
+        """Shade `inside`, in place: darker near the lips, most of all under the upper one.
 
         Along the lower lip its wet inner side turns into view, the more the wider the mouth.
         """
@@ -375,8 +387,7 @@ class MouthInterior:
         lowered, raised = (self._shifted(soft, way * SHADOW_SHIFT) for way in (1, -1))
         depth = LIP_LIGHT + INNER_GAIN * lowered
         opened = float(aperture.gap.max()) / self._width
-        parting = PARTING_LIGHT + (1 - PARTING_LIGHT) * min(opened / PARTED_GAP, 1.0)
-        light = np.clip(depth, 0, 1) * (parting * (1 - ROUNDED_DARKER * rounding))
+        light = np.clip(depth, 0, 1) * (1 - ROUNDED_DARKER * rounding)
         inside *= three_channels(light.astype(np.float32))
         gap = min(opened / WET_GAP, 1.0)
         outer = smoothstep(WET_OUTER - raised, 0, WET_OUTER_FADE)
