@@ -61,7 +61,7 @@ NO_CREASE = (0.60, 0.78)  # as dark as rims and brows
 # From the eye's centre; blur; between fold and lid, which is painted, too.
 CREASE_ENDS, NEAR_FOLD, CREASE_SEAM = (0.45, 0.72), 0.02, 0.14
 # The lid's shadow on the eye: loss of light at its edge, depth.
-CAST, CAST_DEPTH = 0.45, 0.07
+CAST, CAST_DEPTH = 0.45, 0.17
 LID_SHADE, LID_SHADED = 0.07, (0.45, 1.1)  # towards the lashes; shares of the lid
 ROUNDNESS, ROUND_AT, ROUND_SPREAD = 0.10, 0.42, 0.38  # gain in the middle of a shut lid; shares
 TINT_LIMITS = (0.5, 1.5)  # of shade on a channel: skin in shade is redder
@@ -252,15 +252,21 @@ class Lid:
         clear = (1 - np.asarray(cv2.dilate(too_dark, around), np.float32)) * (place.y < place.edge)
         fold = smoothstep(lines, *CREASE) * smoothstep(place.above, *CREASE_ABOVE)
         fold *= 1 - smoothstep(np.abs(place.x) / width, *CREASE_ENDS)
+        hair = cv2.dilate(_from_above(lines > CREASE[1], place), around)
+        fold, clear = fold * (1 - hair), clear * (1 - hair)
         fold = np.asarray(cv2.dilate(fold.astype(np.float32), around), np.float32)
         return gaussian_blur(fold, max(0.5, NEAR_FOLD * width)), clear
 
-    def _unfolded(self, cover: NDArray[np.floating], share: float) -> NDArray[np.floating]:
-        """The cover of a lid [h, w] with the fold above it, and what is between them."""
+    @cached_property
+    def _unfolded(self) -> Array:
+        """The cover of the fold above a shut lid, and of what is between them, 0..1, [h, w]."""
         fold, clear = self._crease
-        above = np.maximum(cover, UNFOLDS * share * fold).astype(np.float32)
+        above = (self._place.y - self._place.edge) / self._width
+        lid = smoothstep(above, -sum(FROM_ABOVE), -sum(COVERED_FROM)) * self._ends[0]
+        cover = np.maximum(lid * (np.abs(self._place.x) < self._place.half), UNFOLDS * fold)
         column = np.ones((round(CREASE_SEAM * self._width) | 1, 1), np.uint8)
-        return np.asarray(cv2.morphologyEx(above, cv2.MORPH_CLOSE, column)) * clear
+        closed = cv2.morphologyEx(cover.astype(np.float32), cv2.MORPH_CLOSE, column)
+        return np.asarray(closed * clear, np.float32)
 
     def _make_stage(self, level: int) -> tuple[slice, slice, Array, Array]:
         """Rows and columns of the patch that a lid at one level changes, and how.
@@ -272,35 +278,26 @@ class Lid:
         meet = self._meeting_line
         shut = self._lashes.edge + closed * (meet - self._lashes.edge)
         soft = max(1.5, EDGE_SOFTNESS * width)
-        is_open = np.clip(place.gap / (OPEN_GAP * width), 0, 1)
         half = min(2 * closed, 1)
         starts, covers = (float(np.dot(share, (1, half))) for share in (FROM_ABOVE, COVERED_FROM))
         upper = smoothstep((y - place.edge) / width, -starts, -covers)
         upper *= self._ends[0]
-        upper *= np.clip((shut - y) / soft + 0.5, 0, 1)
+        below = y - shut
+        uncovered = np.clip(below / soft + 0.5, 0, 1)
+        upper *= 1 - uncovered
         rises = float(smoothstep(np.asarray(closed), *LOWER_RISES))
-        rim = place.floor - rises * (place.floor - meet)
-        # In the eye it is skin, as the upper one; the photographed lid below changes bit by bit.
-        opaque = rises + (1 - rises) * np.clip((place.floor - np.maximum(y, rim)) / soft, 0, 1)
-        lower = opaque * np.clip((y - rim) / soft + 0.5, 0, 1)
-        lower *= self._ends[1]
+        lower = self._lower(rises, meet, soft) if rises else np.zeros((), np.float32)
         aside = (np.abs(place.x) - place.half) / width
         aside -= rises * SHUT_OUTSIDE * (place.x * place.outward > 0)
         fade = 1 - smoothstep(aside, *SIDE_FADE)
         cover = np.maximum(np.minimum(upper + lower, 1) * fade, self._lashes.cover)
-        cover = np.maximum(cover, self._unfolded(cover, half))
-        inside = np.clip((y - shut) / soft + 0.5, 0, 1) * (y < place.floor)
-        cast = (
-            CAST
-            * half
-            * inside
-            * is_open
-            * np.exp(-np.clip(y - shut, 0, None) / (CAST_DEPTH * width))
-        )
+        cover = np.maximum(cover, half * self._unfolded)
+        cast = CAST * half * np.clip(1 - below / (CAST_DEPTH * width), 0, 1) ** 2
+        cast *= uncovered * self._in_eye
         lashes = np.maximum(self._lashes.carried(shut, closed), cast * (1 - lower) * fade)
         if self._rim is not None:
             cover, lashes = cover * (1 - self._rim), lashes * (1 - self._rim)
-        shade = closed * self._lid_shade(upper * fade, shut, is_open)
+        shade = closed * self._lid_shade(upper * fade, shut)
         changes = np.maximum(cover, lashes) > UNSEEN
         rows, columns = part = span_of(np.any(changes, axis=1)), span_of(np.any(changes, axis=0))
         light = 1 - shade[part][..., None] * self._tint
@@ -309,18 +306,37 @@ class Lid:
         added = self._skin[part] * cover * light
         return rows, columns, ((1 - cover) * light).astype(np.float32), added.astype(np.float32)
 
+    @cached_property
+    def _is_open(self) -> NDArray[np.floating]:
+        """Whether the photographed eye is open, along it, 0..1, [h, w]."""
+        return np.clip(self._place.gap / (OPEN_GAP * self._width), 0, 1)
+
+    @cached_property
+    def _in_eye(self) -> NDArray[np.floating]:
+        """Whether a pixel is above the lower lid of an open eye, 0..1, [h, w]."""
+        return self._is_open * (self._place.y < self._place.floor)
+
+    def _lower(self, rises: float, meet: Array, soft: float) -> NDArray[np.floating]:
+        """The cover of a lower lid that has come up by a share of its way, 0..1, [h, w].
+
+        In the eye it is skin, as the upper one; the photographed lid below changes bit by bit.
+        """
+        y, floor = self._place.y, self._place.floor
+        rim = floor - rises * (floor - meet)
+        opaque = rises + (1 - rises) * np.clip((floor - np.maximum(y, rim)) / soft, 0, 1)
+        return np.asarray(opaque * np.clip((y - rim) / soft + 0.5, 0, 1) * self._ends[1])
+
     def _lid_shade(
-        self,
-        cover: NDArray[np.floating],
-        shut: NDArray[np.floating],
-        is_open: NDArray[np.floating],
+        self, cover: NDArray[np.floating], shut: NDArray[np.floating]
     ) -> NDArray[np.floating]:
         """Loss of light on a round lid, [h, w]: none in its middle, most at the lashes."""
         place, y = self._place, self._place.y
         down = (y - place.edge) / np.maximum(shut - place.edge, 1.0)
         across = (1 - (2 * place.x / self._width) ** 2).clip(0)
         middle = np.exp(-(((down - ROUND_AT) / ROUND_SPREAD) ** 2)) * across
-        return cover * is_open * (LID_SHADE * smoothstep(down, *LID_SHADED) - ROUNDNESS * middle)
+        return (
+            cover * self._is_open * (LID_SHADE * smoothstep(down, *LID_SHADED) - ROUNDNESS * middle)
+        )
 
 
 def cheek_brightness(base: NDArray[np.uint8], place: LidGeometry) -> float:
@@ -359,6 +375,15 @@ def _dark_lines(
     window = np.ones((size, 1), np.uint8)
     lines = cv2.morphologyEx(gaussian_blur(luma, RIM_BLUR), cv2.MORPH_BLACKHAT, window)
     return np.asarray(lines / cheek_brightness(base, place), np.float32)
+
+
+def _from_above(dark: NDArray[np.bool_], place: LidGeometry) -> Array:
+    """Which dark pixels above an eye are hair or brow, 0 or 1, [h, w]: they go on to the brow."""
+    above = place.above
+    near = dark & (above > 0) & (place.y < place.edge)
+    _, labels = cv2.connectedComponents(near.astype(np.uint8))
+    from_brow = np.unique(labels[near & (above < CREASE_ABOVE[0])])
+    return np.isin(labels, from_brow[from_brow > 0]).astype(np.float32)
 
 
 def _is_warm(colours: NDArray[np.float64], skin: NDArray[np.bool_]) -> NDArray[np.bool_]:
