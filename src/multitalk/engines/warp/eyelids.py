@@ -57,6 +57,8 @@ LOWER_RISES, LOWER_ENDS = (0.4, 1.0), (0.05, 0.15)  # to meet it, by closing; be
 # A lid that comes down unfolds its crease, a dark line above it: thickness; darkness, of the
 # cheek's; where it is searched, share of the way from brow to lashes; how much of it goes.
 CREASE_WIDTH, CREASE, CREASE_ABOVE, UNFOLDS = 0.26, (0.015, 0.06), (0.12, 0.34), 0.95
+# What goes on to the brow is no crease: darkness, thickness of upright strands, what is around.
+HAIR, HAIR_WIDTH, HAIR_TIPS = 0.06, 0.08, 0.14
 NO_CREASE = (0.60, 0.78)  # as dark as rims and brows
 # From the eye's centre; blur; between fold and lid, which is painted, too.
 CREASE_ENDS, NEAR_FOLD, CREASE_SEAM = (0.45, 0.72), 0.02, 0.14
@@ -247,12 +249,14 @@ class Lid:
         """Where the fold of skin above an open lid is, and where lids may cover, 0..1, [h, w]."""
         place, width = self._place, self._width
         lines = _dark_lines(self._base, place, CREASE_WIDTH)
+        strands = _dark_lines(self._base, place, HAIR_WIDTH, upright=True)
         too_dark = smoothstep(lines, *NO_CREASE).astype(np.float32)
         around = np.ones((round(4 * NEAR_FOLD * width) | 1,) * 2, np.uint8)
         clear = (1 - np.asarray(cv2.dilate(too_dark, around), np.float32)) * (place.y < place.edge)
         fold = smoothstep(lines, *CREASE) * smoothstep(place.above, *CREASE_ABOVE)
         fold *= 1 - smoothstep(np.abs(place.x) / width, *CREASE_ENDS)
-        hair = cv2.dilate(_from_above(lines > CREASE[1], place), around)
+        tips = np.ones((round(HAIR_TIPS * width) | 1,) * 2, np.uint8)
+        hair = cv2.dilate(_from_above((lines > HAIR) | (strands > HAIR), place), tips)
         fold, clear = fold * (1 - hair), clear * (1 - hair)
         fold = np.asarray(cv2.dilate(fold.astype(np.float32), around), np.float32)
         return gaussian_blur(fold, max(0.5, NEAR_FOLD * width)), clear
@@ -367,12 +371,16 @@ def rim_of(base: NDArray[np.uint8], place: LidGeometry) -> Array:
 
 
 def _dark_lines(
-    base: NDArray[np.uint8], place: LidGeometry, thinner_than: float = RIM_THINNER_THAN
+    base: NDArray[np.uint8],
+    place: LidGeometry,
+    thinner_than: float = RIM_THINNER_THAN,
+    *,
+    upright: bool = False,
 ) -> Array:
     """Darkness of what is thinner than so many eye widths, of the cheek's brightness, [h, w]."""
     luma = base[..., :3].astype(np.float32) @ LUMA
     size = max(3, round(thinner_than * place.width)) | 1
-    window = np.ones((size, 1), np.uint8)
+    window = np.ones((1, size) if upright else (size, 1), np.uint8)
     lines = cv2.morphologyEx(gaussian_blur(luma, RIM_BLUR), cv2.MORPH_BLACKHAT, window)
     return np.asarray(lines / cheek_brightness(base, place), np.float32)
 
