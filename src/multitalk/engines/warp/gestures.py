@@ -76,8 +76,8 @@ NOD_SECONDS = 0.24  # between a stress and its nod
 NOD = 0.09  # radians per unit of stress
 # Brows rise with what is stressed beyond `BROW_FROM`, and rest so much lower while their owner
 # speaks that they are mostly at the photograph's height, as those of filmed speakers.
-BROW_BY_STRESS, BROW_FROM, BROW_RESTS = 2.2, 0.06, 0.17
-BROW_NOISE, BROW_NOISE_RATE, SILENT_BROW = 0.22, 0.5, 0.3
+BROW_BY_STRESS, BROW_FROM, BROW_RESTS = 2.6, 0.06, 0.20
+BROW_NOISE, BROW_NOISE_RATE, SILENT_BROW = 0.30, 0.5, 0.3
 BROW_LIMITS = (-0.5, 0.9)
 
 # Glances: standard deviations, limits (eye widths, across and down), share, seconds.
