@@ -55,10 +55,9 @@ def _sees_it_in_the_making(at) -> None:
         " - performance.getEntriesByName('submit')[0].startTime"
     )
     logger.info("first frame on the screen %.2f s after the click", first / 1000)
-    began = at.page.evaluate("video.currentTime")
     assert at.page.evaluate("video.readyState") >= 2
     assert at.one("#download").is_hidden(), "it was finished before it was seen"
-    at.until(f"video.currentTime > {began} + 0.2")
+    at.until("video.currentTime > 0.2")  # of the first piece's 0.36 s, the only one for certain
 
 
 def worker_of(server) -> int:
