@@ -94,6 +94,7 @@ def masked(log_mel: Array, ends: list[int]) -> list[Array]:
 def test_a_stream_is_the_network_under_a_mask(piece: int) -> None:
     """Each step, settled or not, in pieces of any length, beyond the past that is attended to."""
     ends = [*range(piece, NUM_STEPS, piece), NUM_STEPS]
+    ends = sorted({*ends[:12], *ends[-12:]})  # between them one long piece
     log_mel = features()
     for found, wanted in zip(streamed(log_mel, ends), masked(log_mel, ends), strict=True):
         np.testing.assert_allclose(found, wanted, atol=TOLERANCE)
