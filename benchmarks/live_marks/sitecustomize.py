@@ -26,6 +26,7 @@ def paint_marks() -> None:
         frame = advance(self, *arguments)
         is_open = getattr(self._head, "is_open", False)
         has_click = bool(abs(frame.pcm.astype(int)).max(initial=0) >= CLICK)
+        frame.image.flags.writeable = True  # the server's session does not let others draw on it
         frame.image[:SQUARE, :SQUARE] = 255 * has_click
         frame.image[:SQUARE, SQUARE : 2 * SQUARE] = 255 * is_open
         return frame
