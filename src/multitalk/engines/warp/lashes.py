@@ -21,7 +21,7 @@ ENDS_ABOVE, OUTER_LONGER, OUTER = (0.10, 0.19), 0.07, (-0.2, 0.5)
 ENDS_OUTSIDE, ENDS_INSIDE = (0.12, 0.34), (-0.10, 0.02)
 DARK, DARKEST = (0.08, 0.28), 0.84  # loss of light: from which it is a lash; most
 # The lid's edge, where it is darkest: searched above its landmarks, and smoothed along the lid.
-# There it is told from the iris by the white of the eye below: brightness, a share of the skin's.
+# There the white of the eye below separates it from the iris: brightness, a share of the skin's.
 ROOTS, ROOTS_SPREAD, WHITE_BELOW, WHITE = 0.08, 0.08, 0.05, (0.35, 0.9)
 OUTER_SLOPE, BARE = 0.40, (0.08, 0.20)  # of the edge beyond the outer corner; skin is seen there
 HAIR_WIDTH, ATTACHED = 0.05, 1.35  # lashes end where the darkness of so many does; slack
