@@ -39,6 +39,16 @@ def test_the_head_starts_as_photographed_and_moves_smoothly() -> None:
     assert np.abs(np.diff(rows[:, :3], n=2, axis=0)).max() < 0.10  # no jolt
 
 
+def test_a_head_gathers_speed_over_more_than_one_frame() -> None:
+    """In films the largest change of speed between frames is about half of the largest speed."""
+    shares = []
+    for seed in range(10):
+        speeds = np.diff(as_rows(gestures(seed, 250))[:, :3], axis=0)
+        jolts = np.linalg.norm(np.diff(speeds, axis=0), axis=1)
+        shares.append(jolts.max() / np.linalg.norm(speeds, axis=1).max())
+    assert np.median(shares) < 0.75
+
+
 def test_a_turned_or_nodding_head_is_foreshortened() -> None:
     motion = np.array([gesture.motion for gesture in gestures(0, 500)])
     yaw, pitch, narrow, shorten = (

@@ -56,15 +56,18 @@ ASIDE_BY_YAW = 0.06
 BODY_SECONDS, BODY_FOLLOWS, BODY_LEANS = 0.13, 0.45, 0.20
 
 # How postures change. Seconds are time constants of the movement, and parameters of a gamma
-# distribution (shape 2, scale) plus a minimum for how long a posture is held.
+# distribution (shape 2, scale) plus a minimum for how long a posture is held. A movement is that of
+# `MOVE_STAGES` one-pole filters in series: with two, a head goes from rest to full speed within a
+# frame, which no filmed one does (docs/experiments.md).
+MOVE_STAGES = 4
 SPEAKS = 0.3  # of the smoothed activity
-BEGINS, BEGINNING_SECONDS = 0.06, 1.0  # before the voice; for which it then counts as speaking
+BEGINS, BEGINNING_SECONDS = 0.10, 1.0  # before the voice; for which it then counts as speaking
 LISTENING = 0.45  # of a speaker's amplitude
 RETURNING = 0.3  # share of the moves that end near the middle
 NEAR_THE_MIDDLE = 0.35  # of HELD
 SWINGS_BACK = 0.45  # of the previous posture: mean overshoot beyond the middle
-FIRST_MOVE_SECONDS = 0.15
-MOVE_SECONDS, LISTENING_MOVE_SECONDS = (0.05, 0.11), (0.15, 0.35)
+FIRST_MOVE_SECONDS = 0.105
+MOVE_SECONDS, LISTENING_MOVE_SECONDS = (0.035, 0.077), (0.105, 0.245)
 HOLD_SECONDS, LISTENING_HOLD_SECONDS = (0.30, 0.22), (1.2, 0.6)
 
 CHIN_BY_BREATH = 1.2 * DEGREE  # up, while a breath is drawn
@@ -235,7 +238,7 @@ class _Posture:
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
         self.at = np.zeros(POSTURE)
-        self._midway = np.zeros(POSTURE)
+        self._stages = np.zeros((MOVE_STAGES, POSTURE))
         self._target = np.zeros(POSTURE)
         self._keep = np.exp(-1 / (FIRST_MOVE_SECONDS * FPS))
         self._seconds_left = SETTLE_SECONDS
@@ -256,9 +259,9 @@ class _Posture:
         elif cue.ends:
             self._beginning = 0.0
             turned = self._begin_move(speaks=False)
-        # Critically damped, as `LowPass`.
-        self._midway += (1 - self._keep) * (self._target - self._midway)
-        self.at = self.at + (1 - self._keep) * (self._midway - self.at)
+        self.at = self._target
+        for index, stage in enumerate(self._stages):
+            self._stages[index] = self.at = stage + (1 - self._keep) * (self.at - stage)
         return turned
 
     def _begin_move(self, speaks: bool) -> float:
