@@ -98,11 +98,17 @@ class Layer:
             self._remap(part, self._grid, target)
         return self._drawn
 
-    def sample(self, displacement: Array, part: Grid) -> NDArray[np.uint8]:
-        """The displaced source from the part's corner to the end of the box, uint8 [h, w, 4]."""
-        inverse = invert(displacement, part)
+    def sample(self, displacement: Array, grid: Grid, part: Grid) -> NDArray[np.uint8]:
+        """The displaced source in a part of a lattice, uint8 [h, w, 4].
+
+        Args:
+            displacement: On the lattice, pixels [rows, columns, 2].
+            grid: The lattice.
+            part: What is drawn of it, to the end of the box at most.
+        """
         whole = self._grid
-        inverse += np.array([part.x - whole.x, part.y - whole.y], np.float32) / whole.step
+        inverse = _invert_around(displacement, grid, part)
+        inverse += np.array([grid.x - whole.x, grid.y - whole.y], np.float32) / whole.step
         rows, columns = ((length - 1) * part.step + 1 for length in part.shape)
         size = (
             min(rows, self._size[0] - (part.y - whole.y)),
@@ -180,6 +186,27 @@ class Layer:
             start, end = max(start, left * step), min(end, right * step + 1, width)
             bands.append(_Band((top, bottom), (left, right), (start, end)))
         return tuple(bands)
+
+
+def _invert_around(displacement: Array, grid: Grid, part: Grid) -> Array:
+    """`invert` on a part of a lattice, in units of the lattice, from its first row and column.
+
+    What arrives in the part comes from beside it, too: so much more is inverted.
+    """
+    top, left = (part.y - grid.y) // grid.step, (part.x - grid.x) // grid.step
+    rows, columns = part.shape
+    moved = displacement[top : top + rows, left : left + columns]
+    beside = int(cv2.norm(np.ascontiguousarray(moved), cv2.NORM_INF) / grid.step) + 1
+    first_row, first_column = max(0, top - beside), max(0, left - beside)
+    last_row, last_column = (
+        min(end + beside, most)
+        for end, most in zip((top + rows, left + columns), grid.shape, strict=True)
+    )
+    around = grid.crop(first_row, last_row, first_column, last_column)
+    more = displacement[first_row:last_row, first_column:last_column]
+    inverse = invert(np.ascontiguousarray(more), around)
+    inverse += np.array([first_column, first_row], np.float32)
+    return inverse[top - first_row :, left - first_column :][:rows, :columns]
 
 
 def _rounded(reach: float) -> int:

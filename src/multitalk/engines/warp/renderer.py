@@ -190,8 +190,7 @@ class HeadRenderer:
         part = rig.lower.grid.crop(top, bottom, left, right)
         box_x, box_y, _, _ = rig.box
         corner = (part.x, part.y)
-        moved = np.ascontiguousarray(layers.lower[top:bottom, left:right])
-        below = self._layer.sample(moved, part)
+        below = self._layer.sample(layers.lower, rig.lower.grid, part)
         height, width = below.shape[:2]
         cover = self._lower_cover(aperture, corner, (width, height))
         row, column = part.y - box_y, part.x - box_x
