@@ -265,7 +265,7 @@ def test_what_is_behind_the_upper_teeth_is_lit_through_the_gap(renderer: HeadRen
     mouth, width = renderer._mouth, int(renderer.rig.frame.mouth_width)
     of = _Inside(
         place=np.zeros(2, int), size=(width, width), skull=np.array([width / 2, width / 2]),
-        jaw_drop=0.25 * width, rounding=0.0, tongue=0.0, spoken=1.0, lit=1.0,
+        jaw_drop=0.25 * width, rounding=0.0, tongue=0.0, spoken=1.0, lit=1.0, axes=mouth._axes,
     )  # fmt: skip
     wide, narrow = (
         mouth._draw_inside(replace(of, lit=lit))[:, width // 2 - 5 : width // 2 + 5].mean((1, 2))

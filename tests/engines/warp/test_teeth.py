@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from multitalk.engines.warp.colour import LUMA
-from multitalk.engines.warp.teeth import LOWER_ROW, MM, UPPER_ROW, MouthSprites, Sprite
+from multitalk.engines.warp.sprite import Sprite
+from multitalk.engines.warp.teeth import LOWER_ROW, MM, UPPER_ROW, MouthSprites
 
 DENSITY = 200.0
 
@@ -92,3 +93,25 @@ def test_teeth_that_are_not_seen_are_as_white_as_the_persons_eyes() -> None:
     enamel = np.float32([225, 205, 160])
     own, beside = front(enamel=enamel), front(enamel=enamel, white=np.float32([150, 130, 80]))
     np.testing.assert_array_equal(own, beside)
+
+
+def test_clefts_open_towards_the_biting_edge() -> None:
+    teeth = sprites().teeth(UPPER_ROW)
+
+    def share(v: float) -> float:
+        cleft, crown = (float(shown(teeth, u, v) @ LUMA) for u in (0.0, 4.2 * MM))
+        return cleft / crown
+
+    at_edge, at_contact = share(0.2 * MM), share(-4 * MM)
+    assert at_edge < 0.8
+    assert 0.85 < at_contact < 0.97  # crowns touch: no line from gum to edge
+
+
+def test_upper_teeth_shade_what_is_below_them_and_lower_ones_do_not() -> None:
+    for row, shaded in ((UPPER_ROW, True), (LOWER_ROW, False)):
+        teeth = sprites().teeth(row)
+        column = round(4.2 * MM * DENSITY + teeth.origin[0])
+        line = round((row.edge + row.outwards * 1.0 * MM) * DENSITY + teeth.origin[1])
+        colour, cover = teeth.pixels[line, column, :3], teeth.pixels[line, column, 3] / 255
+        assert (0.1 < cover < 0.5) == shaded
+        assert colour.max() < 0.25 * 255

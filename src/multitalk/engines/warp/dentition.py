@@ -27,7 +27,7 @@ SENSITIVITY, SEED = 18.0, 2
 SIZE, LATERAL, CROWN = 0.045, 0.06, 0.03
 SHOWS, MIDLINE, LEVEL, LOWER_LEVEL, TILT = 0.7 * MM, 0.6 * MM, 0.16 * MM, 0.26 * MM, 0.20 * MM
 EDGE_LIMITS = (-1.2 * MM, 3.0 * MM)  # of a photographed row below the line of closed lips
-LIGHT, LOWER_LIGHT, LIGHTNESS, WARMTH = 0.03, 0.035, 0.04, 0.035
+LIGHT, LOWER_LIGHT, LIGHTNESS, WARMTH = 0.02, 0.025, 0.04, 0.035
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from multitalk.array_types import Array
 from multitalk.engines.warp.aperture import Aperture
 from multitalk.engines.warp.colour import LUMA, eye_white, lip_colour, skin_colour, three_channels
+from multitalk.engines.warp.dental_arch import BEHIND_LIPS, DentalAxes, HeadTurn
 from multitalk.engines.warp.dentition import Dentition
 from multitalk.engines.warp.expressions import RELAXED_WIDTH, upper_lip_share
 from multitalk.engines.warp.face_frame import HeadFrame, MouthLayout
 from multitalk.engines.warp.photographed_mouth import PhotographedMouth, extract_mouth
 from multitalk.engines.warp.picture_texture import PictureTexture
 from multitalk.engines.warp.smoothing import gaussian_blur, ramp, smoothstep
-from multitalk.engines.warp.teeth import MM, MouthSprites, Sprite
+from multitalk.engines.warp.sprite import Sprite, blend, moved
+from multitalk.engines.warp.teeth import MM, MouthSprites
 from multitalk.face import mesh
 
 # Dental units are widths of a relaxed mouth, see `teeth`: of the face's width, but within these
@@ -33,8 +35,8 @@ FAR_END = (0.55, 0.90)  # of a mouth in profile from its near corner: fades to t
 
 # How far the lower teeth go down: shares of the lip gap at closed and at wide-open lips. The lower
 # lip goes down farther and bares them (measured on films: the chin follows by 0.3 of the gap).
-JAW_SHARE, JAW_SHARE_OVER = (0.20, 0.52), (0.08, 0.45)  # the lip gap, dental units
-EDGE_TO_EDGE = 1.7 * MM  # dental units: drop at which the biting edges meet, as in s
+JAW_SHARE, JAW_SHARE_OVER = (0.14, 0.53), (0.16, 0.38)  # the lip gap, dental units
+EDGE_TO_EDGE = 0.3 * MM  # dental units between the biting edges that meet, as in s
 TIP_PARTS_TEETH = 2.6 * MM  # dental units by which the tongue's tip keeps the teeth apart
 TIP_SHOWS = (0.72, 0.92)  # `tongue` over which its tip comes between the teeth: th, not n and l
 
@@ -61,6 +63,8 @@ DRAWN_BACK = 0.35  # of its light: in o and u it is drawn back
 # are dark. Blur and shift (mouth widths; the light is from above), light where nothing of the
 # opening is seen, its gain where all is, and what rounded lips take.
 SHADOW_BLUR, SHADOW_SHIFT, LIP_LIGHT, INNER_GAIN, ROUNDED_DARKER = 0.034, 0.026, 0.25, 0.86, 0.25
+# Less light comes in beside the middle of narrow gaps: share that is lost at the corners.
+SIDE_SHADE = 0.55
 # What is behind the upper teeth is lit through the gap: light at no gap and from that gap (mouth
 # widths) on, of cavity and tongue and of the lower teeth.
 LIT_GAP, DEEP_LIGHT, LOWER_TEETH_LIGHT = 0.28, (0.48, 1.0), (0.80, 0.95)
@@ -95,6 +99,7 @@ class _Inside:
         tongue: 0..1.
         spoken: 0..1.
         lit: 0 where lips hardly part, 1 from the gap on that lights all behind the teeth.
+        axes: Dental units in this frame.
     """
 
     place: NDArray[np.int_]
@@ -105,6 +110,7 @@ class _Inside:
     tongue: float
     spoken: float
     lit: float
+    axes: DentalAxes
 
     def light(self, limits: tuple[float, float]) -> float:
         """Between the first of the limits at `lit` 0 and the second at 1."""
@@ -133,9 +139,8 @@ class MouthInterior:
         self._unit = float(
             np.clip(RELAXED_WIDTH * frame.width, *np.multiply(UNIT_LIMITS, self._width))
         )
-        self._u = frame.axes[0, :2] * self._unit
+        self._axes = DentalAxes.of(frame, self._unit)
         self._down = frame.axes[1, :2] / np.linalg.norm(frame.axes[1, :2])
-        self._v = frame.axes[1, :2] * self._unit
         light = skin_colour(picture, points, self._width)
         skin_luma = float(light @ LUMA)
         density = self._unit * (SMALL_DENSITY if self._width < SMALL_MOUTH else DENSITY)
@@ -148,6 +153,8 @@ class MouthInterior:
             self._own = extract_mouth(picture, points, self._width, light)
         share = upper_lip_share(frame, layout)
         self._dentition = Dentition.of(frame, edge=self._photographed_edge(layout, share))
+        overbite = self._dentition.upper.edge - self._dentition.lower.edge
+        self._bite = max(overbite + EDGE_TO_EDGE, EDGE_TO_EDGE)  # drop, dental units
         self._sprites = MouthSprites(
             density=density,
             blur=TEETH_SHARPER * texture.blur * density / self._unit,
@@ -189,7 +196,7 @@ class MouthInterior:
         wide = ramp(gap / self._unit, *JAW_SHARE_OVER)
         share = JAW_SHARE[0] + (JAW_SHARE[1] - JAW_SHARE[0]) * wide
         drop = share * gap
-        together = min(EDGE_TO_EDGE * self._unit, drop)
+        together = min(self._bite * self._unit, drop)
         drop += biting * (together - drop)
         return drop + ramp(tongue, *TIP_SHOWS) * min(TIP_PARTS_TEETH * self._unit, drop)
 
@@ -204,6 +211,7 @@ class MouthInterior:
         rounding: float,
         tongue: float,
         spoken: float,
+        turn: HeadTurn | None = None,
     ) -> None:
         """Draw the inside of the mouth into a region, in place.
 
@@ -216,7 +224,10 @@ class MouthInterior:
             rounding: 0..1; rounded lips hide the teeth.
             tongue: 0..1; 1 touches the upper teeth.
             spoken: 0 keeps an open photograph's own mouth, 1 draws a speaking one.
+            turn: Of the head; None: as photographed.
         """
+        turn = turn or HeadTurn()
+        skull = skull + turn.behind * (BEHIND_LIPS * self._unit)
         height, width = region.shape[:2]
         beyond = np.float32(LIP_LINE * self._width) * self._down.astype(np.float32)
         beyond = np.minimum(aperture.gap / (LIP_LINE_GAP * self._width), 1)[:, None] * beyond
@@ -239,11 +250,14 @@ class MouthInterior:
         if self._far_end:
             opening *= self._near_part(aperture, place, size)
         lit = min(float(aperture.gap.max()) / (LIT_GAP * self._width), 1.0)
+        axes = self._axes.turned(turn, self._unit)
         inside = self._draw_inside(
-            _Inside(place, size, skull, jaw_drop, rounding, tongue, spoken, lit)
+            _Inside(place, size, skull, jaw_drop, rounding, tongue, spoken, lit, axes)
         )
-        self._line_corners(inside, aperture, place, spoken)
-        self._light(inside, opening, aperture, rounding=rounding, spoken=spoken)
+        aside = np.abs(2 * self._along(aperture, place, size) - 1)
+        self._line_corners(inside, aperture, aside, spoken)
+        sides = 1 - np.float32(SIDE_SHADE * (1 - lit) * spoken) * aside
+        self._light(inside, opening, aperture, sides, rounding=rounding, spoken=spoken)
         self._add_grain(inside, skull - place)
         view = region[low[1] : high[1], low[0] : high[0]]
         around = gaussian_blur(opening, max(1.0, self._width * RIM_BLUR))
@@ -282,12 +296,9 @@ class MouthInterior:
         columns = np.arange(width)[None, :] + place[0] - start[0]
         return (columns * along[0] + rows * along[1]).astype(np.float32)
 
-    def _line_corners(
-        self, inside: Array, aperture: Aperture, place: NDArray[np.int_], spoken: float
-    ) -> None:
-        """Draw the lining of the cheeks at both corners, in place."""
-        along = self._along(aperture, place, (inside.shape[1], inside.shape[0]))
-        lining = 1 - smoothstep(0.5 - np.abs(along - 0.5), 0, LINING_ENDS)
+    def _line_corners(self, inside: Array, aperture: Aperture, aside: Array, spoken: float) -> None:
+        """Draw the lining of the cheeks at both corners, where `aside` [h, w] is 1, in place."""
+        lining = 1 - smoothstep((1 - aside) / 2, 0, LINING_ENDS)
         cover = three_channels((spoken * lining).astype(np.float32))
         wide = min(float(aperture.gap.max()) / (LINING_GAP * self._width), 1.0)
         light = LINING_LIGHT[0] + (LINING_LIGHT[1] - LINING_LIGHT[0]) * wide
@@ -297,20 +308,25 @@ class MouthInterior:
         """Cavity, tongue and teeth: float32 [h, w, 3]."""
         inside = self._draw_cavity(of)
         # Rounded lips come forward and over the teeth.
-        retreat = self._down * (RETREAT * of.rounding * self._unit)
+        down = of.axes.down / np.linalg.norm(of.axes.down)
+        retreat = down * (RETREAT * of.rounding * self._unit)
         shade = 1 - of.rounding * self._shade
-        lower = of.skull + self._down * of.jaw_drop + retreat - of.place
+        lower, drop = of.skull + down * of.jaw_drop + retreat - of.place, of.jaw_drop / self._unit
+        density, axes = self._sprites.density, of.axes
         self._place_tongue(inside, of)
-        self._place(inside, self._lower_teeth, lower, light=of.light(LOWER_TEETH_LIGHT) * shade)
+        row = axes.place_row(self._lower_teeth, density, lower, of.size, drop=drop)
+        blend(inside, row, light=of.light(LOWER_TEETH_LIGHT) * shade)
         tip = ramp(of.tongue, *TIP_SHOWS)
         if tip > 0:
-            self._place(inside, self._tongue_tip, of.skull - of.place, cover=tip)
-        self._place(inside, self._upper_teeth, of.skull - retreat - of.place, light=shade)
+            self._place(inside, of, self._tongue_tip, of.skull - of.place, cover=tip)
+        upper = of.skull - retreat - of.place
+        row = axes.place_row(self._upper_teeth, density, upper, of.size)
+        blend(inside, row, light=shade)
         if self._own is not None and of.spoken < 1:
             keep = self._own.cover * np.float32(1 - of.spoken)
             shift = of.skull - self.meeting_place + self._own.corner - of.place
             sprite = np.dstack([self._own.pixels * keep[..., None], keep * 255])
-            self._blend(inside, sprite, np.array([[1, 0, shift[0]], [0, 1, shift[1]]]))
+            blend(inside, moved(sprite, np.array([[1, 0, shift[0]], [0, 1, shift[1]]]), of.size))
         return inside
 
     def _place_tongue(self, inside: Array, of: _Inside) -> None:
@@ -319,6 +335,7 @@ class MouthInterior:
         raised = (TONGUE_RAISED[0] + TONGUE_RAISED[1] * of.tongue) * self._unit
         self._place(
             inside,
+            of,
             self._tongue,
             of.skull + self._down * (drop - raised) - of.place,
             light=of.light(DEEP_LIGHT)
@@ -330,17 +347,19 @@ class MouthInterior:
     def _draw_cavity(self, of: _Inside) -> Array:
         """The cavity: lightest at its floor, a little darker at the corners, [h, w, 3]."""
         width, height = of.size
-        rows = np.arange(height)[:, None] + of.place[1]
-        columns = np.arange(width)[None, :] + of.place[0]
+        rows, columns = np.arange(height) + of.place[1], np.arange(width) + of.place[0]
         depth = (rows - of.skull[1]) / (max(of.jaw_drop, 1.0) + CAVITY_DEPTH * self._unit)
         aside = (columns - of.skull[0]) / (CAVITY_HALF_WIDTH * self._unit)
-        floor = FLOOR_LIGHT * smoothstep(depth, *FLOOR_DEPTH)
-        glow = THROAT_LIGHT + floor + CHEEK_LIGHT * np.clip(np.abs(aside), 0, 1) ** 2
-        return (self._cavity * (of.light(DEEP_LIGHT) * glow[..., None])).astype(np.float32)
+        floor = THROAT_LIGHT + FLOOR_LIGHT * smoothstep(depth, *FLOOR_DEPTH)
+        glow = np.add.outer(floor, CHEEK_LIGHT * np.clip(np.abs(aside), 0, 1) ** 2)
+        colour = self._cavity * np.float32(of.light(DEEP_LIGHT))
+        lit = glow.astype(np.float32)
+        return cv2.merge([lit * channel for channel in colour]).astype(np.float32, copy=False)
 
     def _place(
         self,
         inside: Array,
+        of: _Inside,
         sprite: Sprite,
         origin: NDArray[np.floating],
         *,
@@ -350,45 +369,34 @@ class MouthInterior:
     ) -> None:
         """Blend a sprite with its origin at pixel `origin` of `inside`."""
         density = self._sprites.density
-        right, down = self._u / density * narrow, self._v / density
+        right, down = of.axes.right / density * narrow, of.axes.down / density
         linear = np.array([[right[0], down[0]], [right[1], down[1]]])
         start = origin - linear @ np.array(sprite.origin)
         transform = np.concatenate([linear, start[:, None]], 1)
         pixels = sprite.pixels if cover == 1 else sprite.pixels * np.float32(cover)
-        self._blend(inside, pixels, transform, light=light)
-
-    @staticmethod
-    def _blend(
-        inside: Array,
-        premultiplied: Array,
-        transform: NDArray[np.floating],
-        *,
-        light: float | Array = 1.0,
-    ) -> None:
-        height, width = inside.shape[:2]
-        placed = cv2.warpAffine(
-            premultiplied,
-            transform.astype(np.float64),
-            (width, height),
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_CONSTANT,
-        )
-        inside *= three_channels(1 - placed[..., 3] / np.float32(255))
-        inside += placed[..., :3] * light
+        blend(inside, moved(pixels, transform, of.size), light=light)
 
     def _light(
-        self, inside: Array, opening: Array, aperture: Aperture, *, rounding: float, spoken: float
+        self,
+        inside: Array,
+        opening: Array,
+        aperture: Aperture,
+        sides: Array,
+        *,
+        rounding: float,
+        spoken: float,
     ) -> None:
         """Shade `inside`, in place: darker near the lips, most of all under the upper one.
 
         Along the lower lip its wet inner side turns into view, the more the wider the mouth.
+        `sides` [h, w] is the share of the light that comes in at each place of the mouth's width.
         """
         soft = gaussian_blur(opening, max(1.0, self._width * SHADOW_BLUR))
         lowered, raised = (self._shifted(soft, way * SHADOW_SHIFT) for way in (1, -1))
         depth = LIP_LIGHT + INNER_GAIN * lowered
         opened = float(aperture.gap.max()) / self._width
         light = np.clip(depth, 0, 1) * (1 - ROUNDED_DARKER * rounding)
-        inside *= three_channels(light.astype(np.float32))
+        inside *= three_channels(light.astype(np.float32) * sides)
         gap = min(opened / WET_GAP, 1.0)
         outer = smoothstep(WET_OUTER - raised, 0, WET_OUTER_FADE)
         wet = np.float32(WET_COVER * (spoken * gap)) * (outer * smoothstep(lowered, *WET_INNER))

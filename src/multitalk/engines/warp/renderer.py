@@ -11,6 +11,7 @@ from multitalk.array_types import Array
 from multitalk.engines.warp.aperture import Aperture
 from multitalk.engines.warp.backdrop import covered_by, cut_out
 from multitalk.engines.warp.colour import lip_colour, skin_colour
+from multitalk.engines.warp.dental_arch import HeadTurn
 from multitalk.engines.warp.displacement import Grid, displace_points, invert
 from multitalk.engines.warp.expressions import EXPRESSIONS
 from multitalk.engines.warp.eyes import Eyes
@@ -242,6 +243,7 @@ class HeadRenderer:
                 rounding=pose.rounding * (1 - BITING_SHOWS * pose.biting),
                 tongue=pose.tongue,
                 spoken=sealed,
+                turn=HeadTurn.of(pose.weights[len(EXPRESSIONS) :]),
             )
         np.clip(region, 0, 255, out=region)
         cv2.mixChannels([region.astype(np.uint8)], [view], [0, 0, 1, 1, 2, 2])

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from multitalk.array_types import Array, DoubleArray
 from multitalk.engines.warp.colour import LUMA
 from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
+from multitalk.engines.warp.sprite import Sprite
 
 MM = 1 / 54  # dental units
 # What the sprites span: u, and v of the upper and the lower teeth, the tongue and its tip.
@@ -38,18 +39,22 @@ ENAMEL_LIMITS, OWN_ENAMEL = (0.80, 1.25), 0.65
 ENAMEL_OF_WHITE, WHITE_LIMITS, WHITE_HUE = 1.17, (0.75, 1.3), 0.5
 ARCH_U = 0.4  # u at which `ToothRow.arch` is given
 # Corners of the biting edge: v by which the one towards the middle and the other one are rounded.
-MESIAL_ROUNDING, DISTAL_ROUNDING = 0.45 * MM, 0.95 * MM
+MESIAL_ROUNDING, DISTAL_ROUNDING = 0.65 * MM, 1.45 * MM
 # A crown is widest where it touches its neighbours and narrower towards the gum.
 NECK_FROM, NECK_NARROWER = 0.5, 0.14  # shares of its length and of its width
-# Clefts between teeth: width in dental units and in sprite pixels; colour between necks.
+# Clefts between teeth: width in dental units and in sprite pixels. They open towards the biting
+# edge: share of their darkness where crowns touch, and tooth lengths over which that is reached.
 CLEFT_WIDTH, CLEFT_PIXELS = 0.22 * MM, 0.40
+CONTACT_SHARE, EMBRASURE = 0.30, 0.15
 BETWEEN_NECKS = 0.72  # light of the gap beside the necks
-# Light on one crown: less at its sides and neck, a soft highlight, a translucent biting edge.
-SIDE_DARK, NECK_DARK, NECK_AT = 0.06, 0.10, (0.45, 1.0)
-SHINE, SHINE_AT, SHINE_SPREAD = 0.04, (-0.2, 0.45), (0.35, 0.25)
+# Light on one crown: less at its sides and neck, a wet highlight, a translucent biting edge.
+SIDE_DARK, NECK_DARK, NECK_AT = 0.06, 0.16, (0.30, 1.0)
+SHINE, SHINE_AT, SHINE_SPREAD = 0.06, (-0.25, 0.38), (0.30, 0.22)
 NECK_COLOUR = np.array([1.0, 0.965, 0.90])  # of the enamel
-EDGE_COLOUR, EDGE_ALONG = np.array([0.91, 0.925, 0.94]), 0.14
+EDGE_COLOUR, EDGE_ALONG = np.array([0.87, 0.90, 0.93]), 0.17
 LONGEST = 1.4  # tooth lengths from the biting edge that are drawn: gum included
+# The shadow of the upper row on what is behind and below it, and v over which it ends.
+CAST_SHADOW, CAST_FAR = 0.50, 2.6 * MM
 
 # The tongue: an ellipse, flatter in front; a wet sheen, a groove, darker sides and root.
 TONGUE_SIZE, TONGUE_V, TONGUE_FRONT = (0.41, 0.23), 0.20, 0.4
@@ -58,8 +63,8 @@ SHEEN, SHEEN_DOWN, SHEEN_ASIDE = 0.14, (-0.40, 0.20), (0.3, 0.3)
 GROOVE, GROOVE_U = 0.06, 0.045
 ROOT_LIGHT, BACK_LIGHT, BACK_RISES, SIDE_DARK_TONGUE = 0.54, 0.52, (-1.0, 0.25), 0.26
 # The tip between the teeth, as in th.
-TIP_SIZE, TIP_V, TIP_EDGE = (0.20, 0.085), 0.060, (0.80, 1.05)
-TIP_LIGHT, TIP_SHEEN = 0.90, 0.16
+TIP_SIZE, TIP_V, TIP_EDGE = (0.20, 0.085), 0.060, (0.62, 1.05)
+TIP_LIGHT, TIP_SHEEN = 0.90, 0.24
 
 
 class Tooth(NamedTuple):
@@ -94,6 +99,7 @@ class ToothRow:
         cleft: Darkness of the clefts between its teeth.
         gum: Tooth lengths over which the gum begins.
         papilla: Tooth lengths by which the gum reaches further down between teeth.
+        shadow: Darkness that it casts on what is behind and below it.
         rounded: Share of `MESIAL_ROUNDING` and `DISTAL_ROUNDING` that its corners have.
         others: Those of the other side, to the right in the picture; None: the same.
         middle: u of the midline.
@@ -107,6 +113,7 @@ class ToothRow:
     cleft: float
     gum: tuple[float, float]
     papilla: float
+    shadow: float
     rounded: float
     others: tuple[Tooth, ...] | None = None
     middle: float = 0.0
@@ -114,41 +121,28 @@ class ToothRow:
 
 UPPER_ROW = ToothRow(
     (
-        Tooth(8.7 * MM, 0, 0, 1.06),  # central incisor
+        Tooth(8.7 * MM, 0, 0, 1.04),  # central incisor
         Tooth(6.3 * MM, 0.7 * MM, 0, 1.01),  # lateral incisor
-        Tooth(5.9 * MM, 0.1 * MM, 0.8 * MM, 0.88),  # canine
-        Tooth(4.5 * MM, 0.7 * MM, 0.6 * MM, 0.73),
-        Tooth(3.6 * MM, 0.9 * MM, 0.4 * MM, 0.52),
-        Tooth(3.0 * MM, 1.0 * MM, 0, 0.30),
+        Tooth(5.9 * MM, 0.1 * MM, 0.8 * MM, 0.84),  # canine
+        Tooth(4.5 * MM, 0.7 * MM, 0.6 * MM, 0.62),
+        Tooth(3.6 * MM, 0.9 * MM, 0.4 * MM, 0.40),
+        Tooth(3.0 * MM, 1.0 * MM, 0, 0.22),
     ),
-    edge=1.6 * MM, arch=3.4 * MM, length=10.2 * MM, outwards=1, cleft=0.26,
-    gum=(0.94, 1.10), papilla=0.14, rounded=1.0,
+    edge=1.3 * MM, arch=3.4 * MM, length=10.2 * MM, outwards=1, cleft=0.40,
+    gum=(0.94, 1.10), papilla=0.14, shadow=CAST_SHADOW, rounded=1.0,
 )  # fmt: skip
 LOWER_ROW = ToothRow(
     (
         Tooth(5.2 * MM, 0, 0, 1.03),
         Tooth(5.6 * MM, 0.2 * MM, 0, 1.0),
-        Tooth(5.8 * MM, 0, 0.7 * MM, 0.90),
-        Tooth(4.6 * MM, 0.6 * MM, 0.5 * MM, 0.68),
-        Tooth(3.8 * MM, 0.9 * MM, 0.4 * MM, 0.46),
-        Tooth(3.0 * MM, 1.0 * MM, 0, 0.26),
+        Tooth(5.8 * MM, 0, 0.7 * MM, 0.88),
+        Tooth(4.6 * MM, 0.6 * MM, 0.5 * MM, 0.64),
+        Tooth(3.8 * MM, 0.9 * MM, 0.4 * MM, 0.40),
+        Tooth(3.0 * MM, 1.0 * MM, 0, 0.20),
     ),
-    edge=0.2 * MM, arch=-2.4 * MM, length=8.8 * MM, outwards=-1, cleft=0.15,
-    gum=(0.98, 1.2), papilla=0.10, rounded=0.7,
+    edge=0.2 * MM, arch=-2.4 * MM, length=8.8 * MM, outwards=-1, cleft=0.20,
+    gum=(0.98, 1.2), papilla=0.10, shadow=0.0, rounded=0.45,
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Sprite:
-    """A drawing in dental units.
-
-    Attributes:
-        pixels: Premultiplied colour and cover, float32 [h, w, 4], 0..255.
-        origin: Pixel (x, y) of the origin of u and v.
-    """
-
-    pixels: Array
-    origin: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -188,12 +182,13 @@ class MouthSprites:
         across, along = place.across, place.along
         inside = place.inwards * self.density
         cover = np.clip(inside / 2 + 0.5, 0, 1) * place.within
-        light = place.light * (1 - SIDE_DARK * across**2)
+        light = place.light * (1 - SIDE_DARK * np.abs(across) ** 3)
         light *= 1 - NECK_DARK * smoothstep(along, *NECK_AT)
         shine = (across - SHINE_AT[0]) / SHINE_SPREAD[0], (along - SHINE_AT[1]) / SHINE_SPREAD[1]
         light *= 1 + SHINE * np.exp(-(shine[0] ** 2) - shine[1] ** 2)
         width = CLEFT_WIDTH * self.density + CLEFT_PIXELS
-        light *= 1 - row.cleft * np.exp(-((place.to_side * self.density / width) ** 2))
+        open_wide = CONTACT_SHARE + (1 - CONTACT_SHARE) * np.exp(-((along / EMBRASURE) ** 2))
+        light *= 1 - row.cleft * open_wide * np.exp(-((place.to_side * self.density / width) ** 2))
         beside_neck = np.clip(place.beside * self.density, 0, 1)
         light *= 1 - (1 - BETWEEN_NECKS) * beside_neck
         colour = self._enamel() * light[..., None]
@@ -202,7 +197,7 @@ class MouthSprites:
         colour *= 1 + (self._grey(EDGE_COLOUR) - 1) * at_edge[..., None]
         gums = smoothstep(along - row.papilla * across**2, *row.gum)
         colour += (self.lit(GUM) * place.light[..., None] - colour) * gums[..., None]
-        return self._sprite(colour, cover, span)
+        return self._sprite(colour, cover, span, shadow=row.shadow * place.below(CAST_FAR))
 
     def tongue(self) -> Sprite:
         """The tongue from the front, its back highest, with a groove and a wet sheen."""
@@ -259,10 +254,16 @@ class MouthSprites:
         return across, down
 
     def _sprite(
-        self, colour: NDArray[np.floating], cover: NDArray[np.floating], span: tuple[float, float]
+        self,
+        colour: NDArray[np.floating],
+        cover: NDArray[np.floating],
+        span: tuple[float, float],
+        *,
+        shadow: float | NDArray[np.floating] = 0.0,
     ) -> Sprite:
-        """From colour [h, w, 3] in 0..255 and cover [h, w] in 0..1 of `_patch`."""
-        stacked = np.dstack([colour * cover[..., None], cover * 255]).astype(np.float32)
+        """From colour [h, w, 3] in 0..255, and cover and shadow [h, w] in 0..1, of `_patch`."""
+        hides = cover + (1 - cover) * shadow
+        stacked = np.dstack([colour * cover[..., None], hides * 255]).astype(np.float32)
         origin = -SPAN_U[0] * self.density, -span[0] * self.density
         return Sprite(gaussian_blur(stacked, self.blur), origin)
 
@@ -288,6 +289,10 @@ class _Crowns:
     beside: DoubleArray
     light: DoubleArray
     within: NDArray[np.bool_]
+
+    def below(self, far: float) -> DoubleArray:
+        """1 at the biting edge, 0 from `far` beyond it on, dental units."""
+        return np.clip(1 + self.inwards / far, 0, 1) ** 2 * (self.inwards < 0) * self.within
 
     @classmethod
     def of(cls, row: ToothRow, u: DoubleArray, v: DoubleArray) -> "_Crowns":
