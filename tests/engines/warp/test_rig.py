@@ -14,6 +14,7 @@ from multitalk.face.landmarks import FaceLandmarks
 
 SIZE = (440, 440)
 NOSE = (168, 2)  # landmarks of its root and of its base
+SIDES_OF_THE_FACE = (234, 132, 172, 136, 454, 361, 397, 365)  # landmarks of its outline
 
 
 def outside(rig: Rig, grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -197,3 +198,42 @@ def test_ears_keep_their_width_as_the_head_turns(rig: Rig, ear: int) -> None:
         for yaw in (0.0, -0.15, 0.15)
     ]
     np.testing.assert_allclose(across[1:], across[0], rtol=0.12)
+
+
+def stretched(rig: Rig, ways_out: tuple[float, float], yaw: float) -> NDArray[np.float64]:
+    """Lengths between two places beside the outline in a turn, as shares of those at rest.
+
+    `ways_out` are face widths from the outline, outwards.
+    """
+    outline = rig.points[list(SIDES_OF_THE_FACE), :2]
+    out = outline - rig.points[list(mesh.OVAL), :2].mean(0)
+    out /= np.linalg.norm(out, axis=1, keepdims=True)
+    moved = rig.upper.displacement(pose(yaw=yaw).weights)
+    inner, outer = (outline + way * rig.frame.width * out for way in ways_out)
+    arrived = [displace_points(places, moved, rig.upper.grid) for places in (inner, outer)]
+    return (arrived[1] - arrived[0])[:, 0] / (outer - inner)[:, 0]
+
+
+@pytest.mark.parametrize("yaw", [-0.15, 0.15])
+def test_a_turn_stretches_the_skin_inside_the_outline_and_not_the_outline(
+    rig: Rig, yaw: float
+) -> None:
+    at_outline = np.abs(stretched(rig, (-0.02, 0.03), yaw) - 1)
+    inside = np.abs(stretched(rig, (-0.12, -0.04), yaw) - 1)
+    assert at_outline.mean() < 0.12
+    assert inside.mean() > 2 * at_outline.mean()
+
+
+@pytest.mark.parametrize("yaw", [-0.2, 0.2])
+def test_a_turn_folds_no_skin(rig: Rig, yaw: float) -> None:
+    for way in np.arange(-0.2, 0.2, 0.02):
+        assert stretched(rig, (way, way + 0.02), yaw).min() > 0.1
+
+
+def test_the_chin_turns_and_nods_with_the_skull(rig: Rig) -> None:
+    """As far as its depth and that of the nose's root say."""
+    places = rig.points[[NOSE[0], mesh.CHIN]]
+    moved = rig.upper.displacement(pose(yaw=0.1).weights)
+    root, chin = (displace_points(places[:, :2], moved, rig.upper.grid) - places[:, :2])[:, 0]
+    expected = 0.1 * (places[1, 2] - places[0, 2])
+    assert root - chin == pytest.approx(expected, abs=0.01 * rig.frame.width)

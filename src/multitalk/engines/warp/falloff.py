@@ -31,9 +31,10 @@ NECK_TOP, NECK_FULL = -0.12, 0.02  # face heights below the chin over which the 
 HEAD_SIDE, HEAD_UP, HEAD_DOWN = 0.62, 0.80, 0.62  # face widths, face heights up and down
 HEAD_RADIUS_ENDS = 2.05  # of that ellipse
 NECK_FOLLOWS = 0.25  # share of a head movement that remains of it at the lower neck
-NECK_FOLLOWS_FROM, NECK_FOLLOWS_TO = 0.35, 1.2  # face heights below the centre
-# Face heights below the centre over which a head's movement ends where its silhouette is certain.
-HEAD_ENDS = (0.42, 1.05)
+NECK_FOLLOWS_FROM, NECK_FOLLOWS_TO = 0.5, 1.2  # face heights below the centre: from the chin
+# Face heights below the centre over which a head's movement ends where its silhouette is certain:
+# from the chin, which is a part of the skull.
+HEAD_ENDS = (0.5, 1.05)
 BORDER_FADE = (-0.02, 0.30)  # face heights inside the region's border
 # Share of a movement that remains at the border, where a head is cut off by the picture's edge:
 # without any, its hair would be torn; with all, more of it would have to be made up.

@@ -1,0 +1,127 @@
+"""Depth of a head: how far in front of the axis of its turns and nods each place is.
+
+A turn moves a place by the angle times its depth, so the slope of the depth, times the angle, is
+how much the picture is stretched there. A face is steep at its outline, as a ball is. If the slope
+were greatest there, a turn would smear the outline. So the depth is the same on both sides of the
+outline, and steep only on the skin inside it: what a turn brings into view is made of the cheek.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.array_types import DoubleArray
+from multitalk.engines.warp.displacement import Grid
+from multitalk.engines.warp.face_frame import HeadFrame, distance_inside_outline
+from multitalk.engines.warp.falloff import Anchors
+from multitalk.engines.warp.smoothing import thin_plate
+from multitalk.face import mesh
+
+# Anatomy, as shares of the face: the depth behind the ears of the axis of yaw and pitch, of the
+# outer ring and of the region's border.
+AXIS_DEPTH = 0.10  # face heights
+RING_DEPTH, BORDER_DEPTH = 0.05, 0.10  # face widths
+# Face widths inside the outline over which depths are moved inwards, and pixels of depth per pixel
+# that no slope there exceeds: 12 degrees of turn would press 0.94 of the skin together.
+RIM, STEEPEST = 0.20, 4.5
+# Face widths on both sides of the outline in which the depth is constant: landmarks of the outline
+# are that far from the edge that is seen, at most.
+OUTLINE_FLAT = 0.04
+# Face widths outside the outline of places on ears and hair, and how much deeper they are than the
+# outline, per pixel of that way.
+EAR_PLACES, EAR_SLOPE = (0.12, 0.22), 0.5
+DEPTH_STEP = 2  # of the lattice: depth is smooth, and is interpolated in between
+DEPTH_SMOOTHING = 5e-4  # of the thin plate through the landmarks' depths
+
+
+def depth_behind_axis(
+    points: NDArray[np.float64], frame: HeadFrame, anchors: Anchors, grid: Grid
+) -> NDArray[np.floating]:
+    """Depth behind the axis of yaw and pitch, pixels [rows, columns]; negative on the face.
+
+    Args:
+        points: Landmarks [478, 3], pixels.
+        frame: Of the head.
+        anchors: Around the face.
+        grid: The lattice.
+    """
+    x, y = (one[::DEPTH_STEP, ::DEPTH_STEP] for one in grid.coordinates())
+    ear = (points[mesh.RIGHT_CHEEK, 2] + points[mesh.LEFT_CHEEK, 2]) / 2
+    outer_ring = anchors.rings[len(mesh.OVAL) :]
+    deepest = ear + RING_DEPTH * frame.width
+    mesh_points = points[: mesh.NUM_FACE_POINTS]
+    face = _drawn_in(mesh_points, frame)
+    beside = _beside_the_outline(mesh_points, face[list(mesh.OVAL), 2], frame.width, deepest)
+    depths = np.concatenate(
+        [
+            face[:, 2],
+            beside[:, 2],
+            np.full(len(outer_ring), deepest),
+            np.full(len(anchors.border), ear + BORDER_DEPTH * frame.width),
+        ]
+    )
+    depth = thin_plate(
+        np.concatenate([face[:, :2], beside[:, :2], outer_ring, anchors.border]),
+        depths[:, None],
+        np.stack([x.ravel(), y.ravel()], 1),
+        smoothing=DEPTH_SMOOTHING,
+        scale=frame.height,
+    ).reshape(x.shape)
+    at = np.stack(np.meshgrid(*map(np.arange, grid.shape[::-1])), -1).astype(np.float32)
+    everywhere = cv2.remap(
+        np.asarray(depth, np.float32),
+        at / np.float32(DEPTH_STEP),
+        None,  # type: ignore[call-overload]
+        cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(everywhere, np.float64) - (ear + AXIS_DEPTH * frame.height)
+
+
+def _drawn_in(face: NDArray[np.float64], frame: HeadFrame) -> DoubleArray:
+    """Landmarks [468, 3], the outline's moved inwards by `OUTLINE_FLAT`, those beside it less.
+
+    No place is so deep that the slope to any other is steeper than `STEEPEST`.
+    """
+    inside = np.clip(distance_inside_outline(frame) / (RIM * frame.width), 0, 1)
+    drawn = face.copy()
+    inwards = (1 - inside)[:, None] * _away_from_centre(face, face)
+    drawn[:, :2] -= OUTLINE_FLAT * frame.width * inwards
+    near = np.flatnonzero(inside < 1)
+    apart = np.linalg.norm(drawn[near, None, :2] - drawn[None, :, :2], axis=2)
+    drawn[near, 2] = (face[None, :, 2] + STEEPEST * apart).min(1)
+    return drawn
+
+
+def _away_from_centre(places: NDArray[np.float64], face: NDArray[np.float64]) -> DoubleArray:
+    """Unit vectors [N, 2] from the middle of the face's outline to places [N, 3]."""
+    away = places[:, :2] - face[list(mesh.OVAL), :2].mean(0)
+    return away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1.0)
+
+
+def _beside_the_outline(
+    face: NDArray[np.float64], depths: NDArray[np.float64], width: float, deepest: float
+) -> NDArray[np.float64]:
+    """Places around the face, [N, 3] pixels: as deep as the outline, farther out deeper.
+
+    Args:
+        face: Landmarks [468, 3].
+        depths: Of the outline's landmarks, [36].
+        width: Of the face.
+        deepest: Depth of the outer ring, beyond which none of ears and hair is: on a turned head's
+            far side the outline itself is deeper.
+    """
+    outline = face[list(mesh.OVAL)]
+    out = _away_from_centre(outline, face)
+    flat = np.column_stack([outline[:, :2] + OUTLINE_FLAT * width * out, depths])
+    temples = np.isin(mesh.OVAL, mesh.TEMPLES)
+    ears = [
+        np.column_stack(
+            [
+                outline[temples, :2] + place * width * out[temples],
+                np.minimum(depths[temples] + EAR_SLOPE * (place - OUTLINE_FLAT) * width, deepest),
+            ]
+        )
+        for place in EAR_PLACES
+    ]
+    return np.concatenate([flat, *ears])
