@@ -55,6 +55,35 @@ def test_moods_move_brows_and_corners_as_named(portrait: NDArray[np.uint8], rig:
     assert eyes - brows < 0.95 * usual
 
 
+def eye_gap(face: FaceLandmarks) -> float:
+    """Between the lids, face heights."""
+    gaps = face.points[[145, 374], 1] - face.points[[159, 386], 1]
+    return float(gaps.mean()) / face.height
+
+
+def test_a_smile_narrows_the_eyes_and_a_surprise_widens_them(
+    portrait: NDArray[np.uint8], rig: Rig
+) -> None:
+    happy, usual, surprised = (
+        eye_gap(drawn(portrait, rig, played(rig, a_vowel(), mood)))
+        for mood in ("happy", None, "surprised")
+    )
+    assert happy < 0.95 * usual
+    assert surprised > 1.05 * usual
+
+
+def test_a_glad_mood_keeps_the_photographs_broad_smile(
+    portrait: NDArray[np.uint8], rig: Rig
+) -> None:
+    with FaceDetector() as detector:
+        photographed = detector.detect(portrait)[0]
+    happy, usual = (drawn(portrait, rig, played(rig, a_vowel(), mood)) for mood in ("happy", None))
+    width = photographed.mouth_width
+    assert happy.mouth_width > usual.mouth_width + 0.5 * (width - usual.mouth_width)
+    assert happy.mouth_opening > 0.012  # its teeth show, as in the photograph
+    assert usual.mouth_opening < 0.012
+
+
 def test_a_sad_mood_takes_a_smile_back_also_in_a_vowel(
     portrait: NDArray[np.uint8], rig: Rig
 ) -> None:

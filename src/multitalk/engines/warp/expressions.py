@@ -14,7 +14,7 @@ from multitalk.face import mesh
 
 EXPRESSIONS = (
     *("seal", "open", "spread", "round", "funnel", "press", "tuck", "lift"),
-    *("brow", "smile", "frown", "relax"),
+    *("brow", "smile", "squint", "frown", "relax"),
 )
 
 # Proportions of a relaxed mouth, measured on photographs of closed, unsmiling mouths.
@@ -48,11 +48,16 @@ FUNNEL_SIDE = 0.60  # `side` beyond which funnelled lips meet
 TUCK_LOWER_THIN, TUCK_UPPER_THIN, LIFT_THIN = 0.1, 0.3, 0.4
 UNDER_NOSE_SIDE, UNDER_NOSE_DOWN = 0.8, (-0.25, 0.12)
 SMILE_CORNER_SIDE, SMILE_CORNER_DOWN, SMILE_CHEEK_DOWN = (1.05, 0.55), 0.35, (-0.55, 0.30)
+# A squint: shares of the gap between the lids by which they meet it, and face heights below the
+# lower ones over which the skin follows.
+SQUINT_LOWER, SQUINT_UPPER, SQUINT_DOWN = 0.25, 0.10, 0.08
 SINKING_CHEEK_SIDE, SINKING_CHEEK_DOWN = (1.35, 0.55), (-0.55, 0.40)
 BROW_LID_MARGIN, BROW_UP = 0.02, 0.10  # face heights: still skin above the lid, falloff upwards
 BROW_FADES_OVER = (0.25, 1.0)  # share of the way from brow to lid
 BROW_STRETCHES = 0.8  # of the skin between brow and lid: a low brow rises less
 BROW_OPENS_EYE = 0.13  # share of a brow's movement by which the upper lid follows
+UPPER_LIDS = (*mesh.RIGHT_EYE_UPPER[2:-2], *mesh.LEFT_EYE_UPPER[2:-2])
+LOWER_LIDS = (*mesh.RIGHT_EYE_LOWER[2:-2], *mesh.LEFT_EYE_LOWER[2:-2])
 INNER_BROW = 0.16  # face widths from a brow's inner end: falloff of a frown
 
 OUTLINE_MARGIN = 0.11  # face widths inside the outline over which expressions are damped
@@ -67,9 +72,9 @@ def expression_displacements(frame: HeadFrame, layout: MouthLayout) -> dict[str,
     the jaw; `spread` and `round` shape vowels; `funnel` as large as `open` makes its opening
     round: the lips meet at the sides; `press` presses the lips for bilabials; `tuck`
     brings the lower lip under the upper teeth (f, v); `lift` shows the upper teeth; `brow` raises
-    the brows; `smile` raises the mouth's corners and the cheeks; `frown` draws the inner brows down
-    and together; `relax` takes back what `seal` leaves of the photograph's smile. Negative weights
-    do the opposite.
+    the brows; `smile` raises the mouth's corners and the cheeks; `squint` narrows the eyes;
+    `frown` draws the inner brows down and together; `relax` takes back what `seal` leaves of the
+    photograph's smile. Negative weights do the opposite.
     """
     shapes = _Shapes(frame, layout).all()
     # Expressions near the outline of a turned head must not drag the background along.
@@ -148,6 +153,7 @@ class _Shapes:
             "lift": self._lift(),
             "brow": self._brow(),
             "smile": self._smile(),
+            "squint": self._squint(),
             "frown": self._frown(),
             "relax": self._relax(),
         }
@@ -282,8 +288,22 @@ class _Shapes:
         at_corner = beside * _bell(layout.below, 0, SMILE_CORNER_DOWN)
         on_lips = np.clip(np.abs(layout.side), 0, 1) ** 2
         d[:, 1] = pixels["smile corners up"] * np.where(layout.lip, on_lips, at_corner)
+        d[layout.lower, 1] += (pixels["smile lower lip thinner"] * layout.ring)[layout.lower]
+        d[layout.upper, 1] += (pixels["smile upper lip thinner"] * layout.ring)[layout.upper]
         cheek = _bell(layout.below, *SMILE_CHEEK_DOWN) * beside
         d[:, 1] += np.where(layout.lip, 0, pixels["smile cheeks up"] * cheek)
+        return d
+
+    def _squint(self) -> DoubleArray:
+        y = self._frame.local[: mesh.NUM_FACE_POINTS, 1]
+        lid, floor = (y[list(edge)].mean() for edge in (UPPER_LIDS, LOWER_LIDS))
+        gap = max(floor - lid, 1.0)
+        below = np.maximum(y - floor, 0)
+        at_lower = smoothstep((y - lid) / gap, 0, 1) * _bell(
+            below, 0, SQUINT_DOWN * self._frame.height
+        )
+        d = _zeros()
+        d[:, 1] = gap * (SQUINT_UPPER * self._at_upper_lids() - SQUINT_LOWER * at_lower)
         return d
 
     def _relax(self) -> DoubleArray:
@@ -385,9 +405,7 @@ class _Shapes:
     def _at_upper_lids(self) -> DoubleArray:
         """1 from the brows to the upper lids, 0 from the lower lids on and far above: [468]."""
         y = self._frame.local[: mesh.NUM_FACE_POINTS, 1]
-        lids = (*mesh.RIGHT_EYE_UPPER[2:-2], *mesh.LEFT_EYE_UPPER[2:-2])
-        floors = (*mesh.RIGHT_EYE_LOWER[2:-2], *mesh.LEFT_EYE_LOWER[2:-2])
-        lid, floor = (y[list(edge)].mean() for edge in (lids, floors))
+        lid, floor = (y[list(edge)].mean() for edge in (UPPER_LIDS, LOWER_LIDS))
         eye = 1 - smoothstep((y - lid) / max(floor - lid, 1.0), 0, 1)
         above = np.minimum(y - y[list(mesh.BROWS)].mean(), 0)
         return eye * _bell(above, 0, BROW_UP * self._frame.height)

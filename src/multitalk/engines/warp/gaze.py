@@ -41,7 +41,7 @@ RETURN_SECONDS = (0.04, 0.2)  # until somebody who is about to speak looks at th
 REMEMBER_SECONDS = 2.5  # for which the last speaker is still looked at
 LET_GO_SECONDS = (0.0, 0.5)  # until the eyes then go back
 AT_SPEAKER_SECONDS, AT_VIEWER_SECONDS = (1.2, 1.5), (0.35, 0.5)
-SMILE = 0.18  # weight of a listener's
+SMILES = (-0.15, 0.60)  # of a listener, drawn at each look at the speaker; 0 and less: none
 
 NODS_AT_PHRASE_END, NOD_AFTER_SECONDS = 0.55, (0.05, 0.35)  # share of the phrase ends
 SECONDS_TO_NOD, MIN_SECONDS_TO_NOD = 7.0, 2.0  # mean, while the speaker goes on; minimum
@@ -174,6 +174,7 @@ class GazeModel:
         self._nods: Iterator[float] = iter(())
         self._to_nod = self._seconds_to_nod()
         self._smile = LowPass(SMILE_SECONDS)
+        self._smile_goal = 0.0
 
     def step(
         self,
@@ -210,7 +211,7 @@ class GazeModel:
             held=float(self._eyes[2]),
             turn=(self._turn[0].step(float(yaw)), self._turn[1].step(float(pitch))),
             nod=next(self._nods, 0.0),
-            smile=self._smile.step(SMILE if listens else 0.0),
+            smile=self._smile.step(self._smile_goal if listens else 0.0),
             shifts=shifts,
         )
 
@@ -253,6 +254,7 @@ class GazeModel:
             self._seconds_left = np.inf if self._target is None else away
         else:
             self._fixated = self._target
+            self._smile_goal = max(rng.uniform(*SMILES), 0.0)
             self._goal = np.array([*self._direction(self._target), 1.0])
             scale, least = AT_SPEAKER_SECONDS
             self._seconds_left = (

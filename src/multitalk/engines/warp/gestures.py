@@ -75,8 +75,8 @@ CHIN_BY_BREATH = 1.2 * DEGREE  # up, while a breath is drawn
 # Voice to head and brows: time constants (seconds), delay and size of nods.
 ACTIVITY_SECONDS, VOICE_SECONDS, HABIT_SECONDS = 0.32, 0.04, 1.0
 BROW_SECONDS, NOD_FILTER_SECONDS = 0.06, 0.05
-NOD_SECONDS = 0.24  # between a stress and its nod
-NOD = 0.09  # radians per unit of stress
+NOD_SECONDS = 0.32  # between a stress and its nod
+NOD = 0.12  # radians per unit of stress
 # Brows rise with what is stressed beyond `BROW_FROM`, and rest so much lower while their owner
 # speaks that they are mostly at the photograph's height, as those of filmed speakers.
 BROW_BY_STRESS, BROW_FROM, BROW_RESTS = 2.6, 0.06, 0.20

@@ -44,7 +44,13 @@ HIGHEST_BROW = 0.9  # `brow` at most: beyond, the lid's skin stretches
 # How far brows sink with shut lids (`brow`), and the share of raised ones that they lose.
 BLINK_BROW, BLINK_LOWERS = 0.06, 0.25
 SMILED_ALREADY = 0.6  # share of `smile` that is not added to a photograph's broad smile
-RELAXED_BY_MOOD = 1 / 0.55  # `relax` by lowered corners: a sad mood leaves nothing of a smile
+RELAXED_BY_MOOD = 1 / 0.40  # `relax` by lowered corners: a sad mood leaves nothing of a smile
+# A glad mood keeps a photograph's smile: share of `relax` that is taken back, and how far lips part
+# at rest that the photograph shows parted in a smile, share of that gap and face heights at most.
+SMILE_RETURNS, SMILE_PARTS, MOST_PARTED = 1.3, 0.8, 0.035
+SMILE_SQUINTS = 0.8  # `squint` per `smile`: cheeks push the lower lids up
+UNSMILED_SPREADS = 0.4  # `spread` by lowered corners, which are not drawn in
+LIFT_SMILE = 0.25  # `lift` per `smile`: a smile shows the upper teeth
 
 # Prosody.
 SPEAKS = 0.9  # activity from which a frame is well within a phrase
@@ -69,6 +75,14 @@ def open_weight(rig: Rig, opening: float, *, rounded: float = 0.0, lifted: float
     overlap = rig.overlap + rounded * rig.round_overlap
     freed = min(opening / FREED_OPENING, 1.0) * overlap
     return min((gap + freed) / rig.open_gap, WIDEST_OPEN)
+
+
+def _smiling_opening(rig: Rig) -> float:
+    """How far lips part in a smile at rest, face heights: 0 if the photograph's do not."""
+    gap = rig.layout.parted * rig.frame.mouth_width / rig.frame.height
+    if rig.layout.parted < PARTED:
+        return 0.0
+    return min(smile_strength(rig.frame) * SMILE_PARTS * gap, MOST_PARTED)
 
 
 class _MouthShape(NamedTuple):
@@ -109,6 +123,7 @@ class PoseAnimator:
         self._num_frames = num_frames
         self._frame = 0
         self._parted = rig.layout.parted > PARTED
+        self._smiling_opening = _smiling_opening(rig)
         self._calm = 1 - PROFILE_CALMS * rig.frame.in_profile
         lively = motion * (1 - TURNED_CALMS * ramp(abs(rig.frame.yaw_degrees), *TURNED))
         self._gaze = GazeModel(seed, person, others)
@@ -167,8 +182,8 @@ class PoseAnimator:
         biting = float(track.teeth[frame]) * (1 - float(track.closure[frame]))
         shape = _MouthShape(max(width, 0.0), rounding, biting)
         weights = np.zeros(len(WEIGHTS), np.float32)
-        breath = BREATH_OPENING * gesture.parted
-        self._set_lips(weights, track, frame, shape, opening_scale=mood.opening, breath=breath)
+        resting = max(BREATH_OPENING * gesture.parted, self._smiling_opening * max(mood.smile, 0.0))
+        self._set_lips(weights, track, frame, shape, mood=mood, resting=resting)
         self._set_face(weights, mood, gesture, gaze, voice)
         return Pose(
             weights,
@@ -186,23 +201,24 @@ class PoseAnimator:
         frame: int,
         shape: _MouthShape,
         *,
-        opening_scale: float,
-        breath: float,
+        mood: Mood,
+        resting: float,
     ) -> None:
         """Set the weights of the lips; they rest closed, whatever the photograph shows.
 
-        `breath` is how far they part for a breath, face heights.
+        `resting` is how far they part for a breath or a smile, face heights.
         """
         closure = float(track.closure[frame])
         parted = 1 - closure
         tuck = float(track.labiodental[frame]) * parted
         spoken = float(track.opening[frame]) * parted * (1 - TUCKED_CLOSES * tuck)
-        drawn = max(spoken, TUCKED_OPENING * tuck, breath * parted)
-        opening = opening_scale * self._calm * drawn
+        drawn = max(mood.opening * spoken, TUCKED_OPENING * tuck, resting * parted)
+        opening = self._calm * drawn
         rounded = ROUNDED * shape.rounding * (1 - ROUNDED_CLOSED * closure)
-        resting = RESTING_PRESS * (1 - min(opening / FREED_OPENING, 1.0))
+        pressed = RESTING_PRESS * (1 - min(opening / FREED_OPENING, 1.0))
         spread, biting = shape.spread, shape.biting
-        shown = min(LIFT_OPEN * parted + LIFT_SPREAD * spread + LIFT_TEETH * biting, 1.0)
+        of_teeth = LIFT_SPREAD * spread + LIFT_TEETH * biting + LIFT_SMILE * max(mood.smile, 0.0)
+        shown = min(LIFT_OPEN * parted + of_teeth, 1.0)
         gap = opening * self._rig.frame.height
         lifted = min(shown, LIFT_OF_GAP * gap / max(self._rig.lift_gap, 1.0))
         opened = open_weight(self._rig, opening, rounded=rounded, lifted=lifted)
@@ -211,7 +227,7 @@ class PoseAnimator:
         weights[INDEX["spread"]] = WIDENED * spread
         weights[INDEX["round"]] = rounded
         weights[INDEX["funnel"]] = min(FUNNELLED * rounded, 1.0) * opened
-        weights[INDEX["press"]] = max(CLOSED_PRESS * closure, resting if self._parted else 0.0)
+        weights[INDEX["press"]] = max(CLOSED_PRESS * closure, pressed if self._parted else 0.0)
         weights[INDEX["tuck"]] = tuck
         weights[INDEX["lift"]] = lifted
 
@@ -229,9 +245,12 @@ class PoseAnimator:
         if smile >= 0:
             smile = max(smile, self._moved * gaze.smile) + LIVELY_SMILE * max(voice, 0.0)
         smiled = smile_strength(self._rig.frame) if smile > 0 else 0.0
+        weights[INDEX["spread"]] += UNSMILED_SPREADS * max(-smile, 0.0)
         weights[INDEX["smile"]] = smile * (1 - SMILED_ALREADY * smiled)
+        weights[INDEX["squint"]] = mood.squint + SMILE_SQUINTS * max(weights[INDEX["smile"]], 0.0)
         unrounded = 1 - weights[INDEX["round"]]  # `round` relaxes a smile, too
         relaxed = min(RELAXED_BY_MOOD * max(-mood.smile, 0.0), 1.0)
+        relaxed -= SMILE_RETURNS * max(mood.smile, 0.0)
         weights[INDEX["relax"]] = relaxed * max(unrounded, 0.0)
         weights[INDEX["frown"]] = mood.frown + GRAVE_FROWN * max(-voice, 0.0)
         weights[-len(MOTIONS) :] = gesture.motion

@@ -22,6 +22,7 @@ class Mood:
         smile: -1 corners of the mouth down .. 1 up.
         frown: -1 inner brows up .. 1 down and together.
         brow: Raised brows, added to `Gesture.brow`; negative is lowered.
+        squint: Narrowed eyes, beyond those of a smile; negative is widened.
         lids: Closing of the lids, 0..1.
         liveliness: Factor of the head's gestures.
         opening: Factor of the mouth's opening.
@@ -30,6 +31,7 @@ class Mood:
     smile: float = 0.0
     frown: float = 0.0
     brow: float = 0.0
+    squint: float = 0.0
     lids: float = 0.0
     liveliness: float = 1.0
     opening: float = 1.0
@@ -42,11 +44,11 @@ class Mood:
 
 NEUTRAL = Mood()
 MOODS = {
-    "happy": Mood(smile=0.75, brow=0.10, liveliness=1.15),
-    "sad": Mood(smile=-0.55, frown=-0.75, lids=0.12, liveliness=0.7),
-    "angry": Mood(smile=-0.30, frown=0.90, brow=-0.15, liveliness=1.2),
-    "surprised": Mood(brow=0.60, liveliness=1.1),
-    "serious": Mood(smile=-0.12, frown=0.45, brow=-0.05, liveliness=0.75),
+    "happy": Mood(smile=0.95, brow=0.10, liveliness=1.15),
+    "sad": Mood(smile=-0.40, frown=-0.90, lids=0.12, liveliness=0.7),
+    "angry": Mood(smile=-0.22, frown=1.0, brow=-0.15, squint=0.7, liveliness=1.2),
+    "surprised": Mood(brow=0.65, squint=-0.6, liveliness=1.1),
+    "serious": Mood(smile=-0.09, frown=0.45, brow=-0.05, liveliness=0.75),
     "calm": Mood(liveliness=0.6),
 }
 WHISPERING = "whispering"
