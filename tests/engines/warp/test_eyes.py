@@ -1,5 +1,6 @@
 import cv2
 import numpy as np
+from drawn_eyes import BROW, CENTRE, HALF_HEIGHT, HALF_WIDTH, curve, drawn_eye
 from numpy.typing import NDArray
 
 from multitalk.engines.warp.eyes import EYES, Eye, Eyes, eyes_are_shut, wears_glasses
@@ -7,192 +8,6 @@ from multitalk.engines.warp.look import Iris
 from multitalk.engines.warp.rig import Rig
 from multitalk.face import mesh
 from multitalk.face.detector import detect_faces
-
-SKIN = np.array([200.0, 160.0, 135.0])
-HALF_WIDTH, HALF_HEIGHT, CENTRE = 60, 20, (150, 120)
-BROW = np.stack([np.linspace(95, 205, 5), np.full(5, 60.0)], 1)
-
-
-def curve(down: float) -> NDArray[np.float64]:
-    """A lid's landmarks from corner to corner, bulging down by `down`."""
-    t = np.linspace(np.pi, 0, 9)
-    return np.stack([CENTRE[0] + HALF_WIDTH * np.cos(t), CENTRE[1] + down * np.sin(t)], 1)
-
-
-def drawn_eye(*, glasses: bool) -> tuple[NDArray[np.uint8], Eye]:
-    """An eye with a dark iris in skin that is lit from the left, and at will a rim above it."""
-    light = np.linspace(1.1, 0.8, 300)[None, :, None]
-    picture = np.clip(SKIN * light * np.ones((240, 1, 1)), 0, 255).astype(np.uint8)
-    cv2.ellipse(picture, CENTRE, (HALF_WIDTH, HALF_HEIGHT), 0, 0, 360, (235, 235, 235), -1)
-    cv2.circle(picture, CENTRE, 18, (50, 30, 20), -1)
-    if glasses:
-        cv2.ellipse(picture, CENTRE, (85, 58), 0, 0, 360, (20, 20, 20), 6)
-    return picture, Eye(picture, curve(-HALF_HEIGHT), curve(HALF_HEIGHT), BROW)
-
-
-def test_a_shut_lid_has_the_colour_of_the_skin_around_with_glasses_or_without() -> None:
-    for glasses in (False, True):
-        picture, eye = drawn_eye(glasses=glasses)
-        eye.paint(picture, closed=1.0, look=(0.0, 0.0))
-        lid = picture[110:122, 115:186].astype(float)
-        light = np.linspace(1.1, 0.8, 300)[115:186, None]
-        assert np.abs(lid - SKIN * light).max() < 40
-        assert np.abs((lid - SKIN * light).mean()) < 15
-
-
-def test_the_rim_of_glasses_is_not_drawn_down_by_a_lid() -> None:
-    picture, eye = drawn_eye(glasses=True)
-    before = picture.copy()
-    eye.paint(picture, closed=1.0, look=(0.0, 0.0))
-    np.testing.assert_allclose(picture[56:68, 140:160], before[56:68, 140:160], atol=4)
-
-
-def test_a_shut_lid_ends_in_a_line_of_lashes_between_the_corners_only() -> None:
-    picture, eye = drawn_eye(glasses=False)
-    before = picture.astype(float)
-    eye.paint(picture, closed=1.0, look=(0.0, 0.0))
-    column = picture[100:165, CENTRE[0]].mean(1)
-    assert 132 <= 100 + column.argmin() <= 144
-    assert column.min() < 0.6 * SKIN.mean()
-    outside = np.abs(picture - before)[:, CENTRE[0] + HALF_WIDTH + 8 :]
-    assert outside.max() < 12
-
-
-def test_shut_lids_meet_in_a_line_that_is_lowest_beyond_the_middle_as_filmed_ones() -> None:
-    picture, eye = drawn_eye(glasses=False)  # its outer corner is on the left
-    eye.paint(picture, closed=1.0, look=(0.0, 0.0))
-    light = np.linspace(1.1, 0.8, 300)[None]
-    lid = picture[100:165].mean(2) / (SKIN.mean() * light)
-    lowest = 100 + lid.argmin(0)
-    outer, middle, inner = lowest[[CENTRE[0] - 54, CENTRE[0], CENTRE[0] + 54]]
-    assert inner + 5 <= outer <= middle - 3
-    assert CENTRE[1] + 0.75 * HALF_HEIGHT < middle <= CENTRE[1] + HALF_HEIGHT
-    deepest = np.flatnonzero(lowest == lowest[CENTRE[0] - 50 : CENTRE[0] + 50].max()).mean()
-    assert CENTRE[0] - 0.5 * HALF_WIDTH < deepest < CENTRE[0] - 5
-    dark = np.flatnonzero(lid.min(0) < 0.8)
-    assert CENTRE[0] - 1.1 * HALF_WIDTH <= dark.min() < CENTRE[0] - 0.8 * HALF_WIDTH
-    assert CENTRE[0] + 0.8 * HALF_WIDTH < dark.max() <= CENTRE[0] + HALF_WIDTH
-
-
-def lashed_eye() -> tuple[NDArray[np.uint8], Eye]:
-    """An eye with lashes: a dark band above the lid's edge, thinner towards the inner corner."""
-    picture, _ = drawn_eye(glasses=False)
-    lid = curve(-HALF_HEIGHT)
-    lashes = np.concatenate([lid, (lid - np.linspace(12, 0, 9)[:, None] * [0, 1])[::-1]])
-    cv2.fillPoly(picture, [np.round(lashes).astype(np.int32)], (60, 45, 40), cv2.LINE_AA)
-    return picture, Eye(picture, lid, curve(HALF_HEIGHT), BROW)
-
-
-def test_lashes_go_down_with_the_lid_and_hang_when_it_is_shut() -> None:
-    def dark_rows(closed: float) -> tuple[int, int]:
-        picture, eye = lashed_eye()
-        eye.paint(picture, closed=closed, look=(0.0, 0.0))
-        dark = np.flatnonzero(picture[80:170, CENTRE[0] - 35].mean(1) < 0.6 * SKIN.mean()) + 80
-        return int(dark.min()), int(dark.max())
-
-    (top, _), (half, _), (shut, hanging) = (dark_rows(closed) for closed in (0.0, 0.5, 1.0))
-    assert top + 6 < half < shut - 6  # nothing stays where the lashes were
-    edge = CENTRE[1] + 0.75 * HALF_HEIGHT
-    assert edge < hanging < edge + 14
-
-
-def test_a_shut_lid_unfolds_its_crease() -> None:
-    picture, _ = drawn_eye(glasses=False)
-    crease = np.round(curve(-HALF_HEIGHT - 38)).astype(np.int32)
-    cv2.polylines(picture, [crease[1:-1]], False, (150, 115, 95), 3)
-    eye = Eye(picture, curve(-HALF_HEIGHT), curve(HALF_HEIGHT), BROW - [0, 50])
-
-    def darkness() -> float:
-        rows = picture[52:76, 130:171].mean(2)
-        return float((np.median(rows, 0) - rows.min(0)).max())
-
-    open_eye = darkness()
-    eye.paint(picture, closed=1.0, look=(0.0, 0.0))
-    assert darkness() < 0.25 * open_eye > 7
-
-
-def test_hair_that_hangs_above_an_eye_stays_in_a_blink() -> None:
-    picture, _ = drawn_eye(glasses=False)
-    for x in range(120, 181, 12):
-        cv2.line(picture, (x, 0), (x + 6, 52), (95, 75, 65), 2, cv2.LINE_AA)
-    before, lids = picture.astype(int), (curve(-HALF_HEIGHT), curve(HALF_HEIGHT))
-    Eye(picture, *lids, BROW - [0, 45]).paint(picture, closed=1.0, look=(0.0, 0.0))
-    assert np.abs(picture - before)[:54].max() < 12
-
-
-def test_lids_without_photographed_lashes_shut_on_an_uneven_fringe() -> None:
-    picture, eye = drawn_eye(glasses=False)
-    eye.paint(picture, closed=1.0, look=(0.0, 0.0))
-    dark = picture[125:160].mean(2) < 0.85 * SKIN.mean() * np.linspace(1.1, 0.8, 300)
-    thickness = dark.sum(0)[CENTRE[0] - 45 : CENTRE[0] + 10]
-    assert 6 <= np.median(thickness) <= 12
-    assert thickness.max() - thickness.min() >= 2
-
-
-def test_a_half_shut_lid_shades_the_eye_and_the_lower_one_is_not_transparent() -> None:
-    def painted(closed: float, *, white: int) -> NDArray[np.float64]:
-        picture, _ = drawn_eye(glasses=False)
-        cv2.ellipse(picture, CENTRE, (HALF_WIDTH, HALF_HEIGHT), 0, 0, 360, (white,) * 3, -1)
-        lids = curve(-HALF_HEIGHT), curve(HALF_HEIGHT)
-        Eye(picture, *lids, BROW).paint(picture, closed=closed, look=(0.0, 0.0))
-        return picture[100:145, CENTRE[0] + 22].mean(1)
-
-    half, open_eye = (painted(closed, white=235) for closed in (0.5, 0.0))
-    shaded = slice(half.argmin() + 3, half.argmin() + 7)
-    assert half[shaded].mean() < 0.9 * open_eye[shaded].mean()
-    shown = (painted(0.875, white=235) - painted(0.875, white=175)) / 60
-    floor = int(CENTRE[1] + HALF_HEIGHT * np.sqrt(1 - (22 / HALF_WIDTH) ** 2)) - 100
-    assert np.abs(shown[floor - 3 : floor]).max() < 0.3
-
-
-def test_what_lashes_uncover_beyond_the_outer_corner_has_no_hard_edge() -> None:
-    picture, _ = lashed_eye()
-    corner, end = CENTRE[0] - HALF_WIDTH, CENTRE[0] - HALF_WIDTH - 12
-    picture[80:122, :corner] = (0.7 * picture[80:122, :corner]).astype(np.uint8)  # in shade
-    cv2.rectangle(picture, (end, CENTRE[1] - 16), (corner + 6, CENTRE[1]), (60, 45, 40), -1)
-    lids = curve(-HALF_HEIGHT), curve(HALF_HEIGHT)
-    Eye(picture, *lids, BROW).paint(picture, closed=0.375, look=(0.0, 0.0))
-    row = picture[CENTRE[1] - 15 : CENTRE[1] - 11, end - 15 : corner].mean((0, 2))
-    assert row[-5:].mean() > row[0] + 10
-    assert np.diff(row).max() < 12
-
-
-def test_lashes_of_shut_eyes_are_as_brown_as_photographed() -> None:
-    picture, eye = lashed_eye()
-    eye.paint(picture, closed=1.0, look=(0.0, 0.0))
-    column = picture[125:160, CENTRE[0] - 30].astype(float)
-    red, green, blue = column[column.sum(1).argmin()]
-    assert red > 1.1 * green > 1.1 * blue
-
-
-def test_a_shut_lid_has_no_outline_and_the_colour_of_the_skin_below(
-    portrait: NDArray[np.uint8], rig: Rig
-) -> None:
-    source = portrait.copy()
-    Eyes(source, rig.points, (0, 0), 1).update(closed=1.0, look=(0.0, 0.0))
-    for upper, lower, _, under in EYES:
-        lid, floor = (rig.points[list(edge), :2] for edge in (upper, lower))
-        width = float(np.linalg.norm(lid[0] - lid[-1]))
-        (x, top), bottom = lid[4].astype(int), int(floor[4, 1] - 0.12 * width)
-        skin = np.median([source[y, x] for x, y in rig.points[list(under), :2].astype(int)], 0)
-        assert np.abs(source[top:bottom, x - 5 : x + 6].mean((0, 1)) - skin).max() < 30
-        left, right = sorted((int(lid[1, 0]), int(lid[-2, 0])))
-        above = source[top - int(0.1 * width) : bottom, left:right].mean(2)
-        smooth = cv2.GaussianBlur(above, (0, 0), 1.0)
-        assert max(np.abs(np.diff(smooth, axis=axis)).max() for axis in (0, 1)) < 16
-
-
-def test_a_lid_draws_the_skin_above_the_eye_down_with_it() -> None:
-    def shut(*, shadow: bool) -> NDArray[np.float64]:
-        picture, _ = drawn_eye(glasses=False)
-        if shadow:  # eye shadow: a band above the lashes
-            picture[84:94, 110:190] -= np.uint8(25)
-        eye = Eye(picture, curve(-HALF_HEIGHT), curve(HALF_HEIGHT), BROW)
-        eye.paint(picture, closed=1.0, look=(0.0, 0.0))
-        return picture[:, 140:160].mean((1, 2))
-
-    darker = shut(shadow=False) - shut(shadow=True)
-    assert darker[CENTRE[1] - HALF_HEIGHT :].max() > 10  # over the eyeball, too
 
 
 def test_an_eye_that_opens_again_is_as_it_was() -> None:
@@ -262,41 +77,6 @@ def test_eyes_that_the_photograph_shows_shut_rest_as_they_are(
     wink = rig.points.copy()
     wink[list(EYES[0][0])] = asleep[list(EYES[0][0])]
     assert not eyes_are_shut(wink)
-
-
-def darkened_above(
-    picture: NDArray[np.uint8], points: NDArray[np.float64], *, eyes: tuple[int, ...]
-) -> NDArray[np.uint8]:
-    """The picture with eye shadow: the skin between brow and lashes is darkened on some eyes."""
-    mask = np.zeros(picture.shape[:2], np.float32)
-    for index in eyes:
-        upper, _, brow, _ = EYES[index]
-        edge = points[list(upper), :2]
-        shadow = np.concatenate([edge, (0.2 * edge.mean(0) + 0.8 * points[list(brow), :2])[::-1]])
-        hull = cv2.convexHull(shadow.astype(np.int32))
-        cv2.fillConvexPoly(mask, hull, 1.0)
-    made_up = picture * (1 - 0.55 * cv2.GaussianBlur(mask, (0, 0), 2)[..., None])
-    return made_up.astype(np.uint8)
-
-
-def lid_brightness(picture: NDArray[np.uint8], points: NDArray[np.float64], eye: int) -> float:
-    """Of the shut lid's middle."""
-    source = picture.copy()
-    Eyes(source, points, (0, 0), 1).update(closed=1.0, look=(0.0, 0.0))
-    upper, lower, _, _ = EYES[eye]
-    x, y = points[[upper[4], lower[4]], :2].mean(0).astype(int)
-    return float(source[y - 4 : y + 1, x - 6 : x + 7].mean())
-
-
-def test_a_lid_takes_the_colour_above_the_lashes_where_both_eyes_are_made_up(
-    portrait: NDArray[np.uint8], rig: Rig
-) -> None:
-    plain, both, one = (
-        lid_brightness(darkened_above(portrait, rig.points, eyes=eyes), rig.points, 0)
-        for eyes in ((), (0, 1), (0,))
-    )
-    assert both < 0.75 * plain
-    assert both < 0.9 * one  # a shadow of the nose or of hair is no make-up
 
 
 def with_glasses(
@@ -410,17 +190,20 @@ def test_a_dull_half_shut_eye_opens_to_a_clear_one_in_its_colours() -> None:
 def test_half_shut_eyes_rest_more_open_and_open_or_nearly_shut_ones_as_photographed(
     portrait: NDArray[np.uint8], rig: Rig
 ) -> None:
-    def openings(closed: float) -> tuple[float, float]:
-        """Photographed, and as they rest."""
-        source = portrait.copy()
-        Eyes(source, rig.points, (0, 0), 1).update(closed=closed, look=(0.0, 0.0))
+    def openings(*closed: float) -> tuple[float, float]:
+        """Photographed, and as they rest; of the mean of two pictures between two stages."""
+        pictures = []
+        for one in closed:
+            pictures.append(portrait.copy())
+            Eyes(pictures[-1], rig.points, (0, 0), 1).update(closed=one, look=(0.0, 0.0))
+        source = np.mean(pictures, axis=0).astype(np.uint8)
         face = detect_faces(source)[0]
         Eyes(source, face.points.astype(float), (0, 0), 1).update(closed=0.0, look=(0.0, 0.0))
         return float(np.mean(face.eye_openings)), float(
             np.mean(detect_faces(source)[0].eye_openings)
         )
 
-    photographed, rests = openings(0.75)
+    photographed, rests = openings(0.625, 0.75)
     assert 0.12 < photographed < 0.25
     assert photographed + 0.015 < rests < 0.3
     for closed in (0.0, 1.0):

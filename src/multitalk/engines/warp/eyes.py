@@ -1,7 +1,7 @@
 """Eyes: lids that close and irises that look aside, painted into the source before it is warped.
 
-A lid is painted in the colour of the skin around the eye, and takes its lashes down with it; brow,
-hair and the rim of glasses above it stay as photographed. A look shifts the eye between the lids,
+A lid draws the skin above the eye down with it, and its lashes; brow, hair and the rim of glasses
+above it stay as photographed. A look shifts the eye between the lids,
 which follow it. Half-shut lids rest raised. Nothing is painted behind dark glasses, on eyes that
 the photograph shows shut, or where the rim of glasses touches the lashes.
 """
@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.engines.warp.colour import LUMA
-from multitalk.engines.warp.eyelids import DARKEST_SKIN, LID_LEVELS, Lid, has_rim, rim_of
+from multitalk.engines.warp.eyelids import LID_LEVELS, Lid, has_rim, rim_of
 from multitalk.engines.warp.lid_geometry import LidGeometry
+from multitalk.engines.warp.lid_skin import DARKEST_SKIN
 from multitalk.engines.warp.look import UPPER_FOLLOWS, Iris, Look
 from multitalk.engines.warp.opened_eyes import opened
-from multitalk.engines.warp.smoothing import ramp, smoothstep
+from multitalk.engines.warp.smoothing import ramp
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks
 from multitalk.speech.viseme_network import one_blas_thread
@@ -49,10 +50,6 @@ HALF_SHUT, RESTS_AT, MOST_OPENED, TOO_NARROW = (0.44, 0.54), 0.60, 0.06, (0.12, 
 # landmarks, and by how much more their iris goes on behind it.
 DULL, LOWER_LID, BEHIND = 0.02, 0.05, 0.01
 DARK_GLASS = 0.36  # brightness of skin below an eye, of the cheeks': darker is not skin
-
-# Where the strips of lid above the lashes of both eyes are darker than skin (make-up, deep-set
-# eyes; brightness as a share of the cheek's), lids take their colour, up to `STRIP_COUNTS`.
-DARK_STRIP, LIGHT_STRIP, STRIP_COUNTS = 0.70, 0.84, 0.55
 
 # Glasses are known by their bridge across the root of the nose: where it is searched, in distances
 # between the inner eye corners; samples; thickness; rows at either end where the filter sees half
@@ -186,13 +183,9 @@ class Eyes:
             self._state = state
 
     def _make_lids(self) -> None:
-        """Make the lids, both in the colour of their strips where these are darker than skin."""
+        """Make the lids, which are needed when they first close."""
         self._has_lids = True
-        brightest = max((eye.lid.strip_brightness for eye in self._eyes), default=1.0)
-        dark = 1 - float(smoothstep(np.asarray(brightest), DARK_STRIP, LIGHT_STRIP))
         for eye in self._eyes:
-            if dark:
-                eye.lid.blend_strip(STRIP_COUNTS * dark)
             eye.lid.make_lashes()
 
 

@@ -27,19 +27,18 @@ OUTER_SLOPE, BARE = 0.40, (0.08, 0.20)  # of the edge beyond the outer corner; s
 HAIR_WIDTH, ATTACHED = 0.05, 1.35  # lashes end where the darkness of so many does; slack
 # Beyond the outer corner (of the half width) what is uncovered ends softly: by so much more; blur.
 OUTSIDE, AROUND = (0.94, 1.06), (0.10, 0.04)
-# The line that any lid has: loss of light, thickness, and where it ends (of the half width).
-LINE, LINE_WIDTH, LINE_ENDS = 0.42, 0.022, (0.70, 1.04)
-# And its fringe of hairs: loss of light, length, where it begins and ends (of the half width, from
-# the inner to the outer side); distances of tufts and hairs, how uneven, their slant outwards.
-FRINGE, FRINGE_LENGTH, FRINGE_ENDS = 0.55, 0.085, ((-0.9, -0.1), (0.85, 1.08))
-HAIRS, UNEVEN, SLANT = (0.131, 0.083, 0.057, 0.037), 0.5, 0.8
-FRINGE_SOFT = 0.9  # share of their length over which they thin out
-# Hanging lashes lie together: blurred along and across the lid; those beyond the outer corner end.
-SHUT_BLUR, SHUT_ENDS = (0.04, 0.005), (-0.02, 0.18)
+# How much lashes darken an open eye, their loss of light times their height: little, and much.
+FEW, MANY, MEASURED = 0.004, 0.022, 0.85  # eye widths; up to so far out (of the half width)
+# The line of shut lids, with few lashes and with many: loss of light, its fall above (deviation)
+# and below, where it thins out. At the inner corner, of these; where it ends, of the half width.
+LINE, LINE_ABOVE, LINE_BELOW = (0.50, 0.76), (0.032, 0.050), (0.090, 0.180)
+INNER_SHARE, INNER = 0.50, (-1.0, 0.0)
+LINE_ENDS = ((0.68, 1.08), (0.78, 1.16))  # at the inner and the outer corner
+# Distances of its tufts and hairs, how uneven, their slant outwards.
+HAIRS, UNEVEN, SLANT = (0.131, 0.083, 0.057, 0.037), 0.17, 0.8
+APPEARS, TURNS_OVER = (0.0, 0.5), (0.2, 0.8)  # by closing: that line; lashes above it go
 OPEN_GAP = 0.08  # from which an eye counts as open
-# Height of the lashes as seen above and below the edge, open and shut, of the photographed.
-# Below it is longest in this place, from the eye's centre to the outer corner, and less around it.
-ABOVE, BELOW, LONGEST, LONG = (1.0, 0.35), (0.10, 0.95), 0.45, 0.75
+ABOVE_TURNED = 0.35  # height of photographed lashes of a shut lid, of the photographed
 TINT_LIMITS = (0.85, 1.15)  # of their loss of light in each channel: they are brown, or black
 
 
@@ -83,19 +82,13 @@ class Lashes:
         self._seen = np.asarray(loss * share, np.float32)
         self.tint = _tint(photo, bare, self._seen)
         is_open = float(np.clip(place.gap.max() / (OPEN_GAP * self._width), 0, 1))
-        line = is_open * LINE * np.exp(-((above / max(LINE_WIDTH * self._width, 1.0)) ** 2))
-        line = (line * (1 - smoothstep(np.abs(x) / place.half, *LINE_ENDS))).astype(np.float32)
-        along, across = (max(share * self._width, 0.3) for share in SHUT_BLUR)
-        together = cv2.GaussianBlur(
-            self._seen, (0, 0), along, sigmaY=across, borderType=cv2.BORDER_REFLECT
-        )
-        together = together * (1 - smoothstep(outside, *SHUT_ENDS))
-        fringe = is_open * _fringe(
-            above / self._width, x / self._width, x * place.outward / place.half
-        )
-        self._shut = np.maximum.reduce([together, line, fringe]).astype(np.float32)
+        out = x * place.outward / place.half
+        many = _many(self._seen, out, self._width)
+        self._over = round(2.5 * LINE_ABOVE[1] * self._width) + 1
+        lowest = round((1 + UNEVEN) * LINE_BELOW[1] * self._width) + 1
+        rows = np.arange(-self._over, lowest + 1, dtype=np.float32)[:, None]
+        self._line = is_open * _shut_line(rows / self._width, x / self._width, out, many)
         out = place.x * place.outward / place.half
-        self._long = np.exp(-(((out - LONGEST) / LONG) ** 2))
         columns = np.clip(place.x - self._start, 0, len(x) - 1)
         self.edge = (place.lid - np.interp(columns, np.arange(len(x)), raised)).astype(np.float32)
         off = self.edge - place.y
@@ -109,11 +102,13 @@ class Lashes:
             edge: y of the lid's edge, [h, w].
             closed: Share of its way, 0..1.
         """
-        above, below = (float(np.dot(shares, (1 - closed, closed))) for shares in (ABOVE, BELOW))
         off = edge - self._place.y
-        off = np.where(off > 0, off / above, -off / np.maximum(below * self._long, 0.05))
-        strip = self._seen + np.float32(closed) * (self._shut - self._seen)
-        return self._sampled(strip, off)
+        turned = float(smoothstep(np.asarray(closed), *TURNS_OVER))
+        height = 1 + turned * (ABOVE_TURNED - 1)
+        above = np.where(off >= 0, off / height, -2 * off)
+        seen = (1 - turned) * self._sampled(self._seen, above)
+        line = self._sampled(self._line, self._over - off)
+        return np.maximum(seen, np.float32(smoothstep(np.asarray(closed), *APPEARS)) * line)
 
     def _strips(
         self, base: NDArray[np.uint8], skin: Array, x: Array, above: Array
@@ -181,22 +176,39 @@ class Lashes:
         return np.asarray(cv2.remap(strip, columns, rows, cv2.INTER_LINEAR), np.float32)
 
 
-def _fringe(
-    above: NDArray[np.floating], x: NDArray[np.floating], out: NDArray[np.floating]
-) -> NDArray[np.floating]:
-    """Loss of light by the lashes that any shut lid has, [rows, columns].
+def _many(seen: Array, out: NDArray[np.floating], width: float) -> float:
+    """Whether lashes are few or many, 0..1, by their loss of light [rows, columns]."""
+    measured = seen[:, np.abs(out) < MEASURED].sum(0) / width
+    darkness = np.asarray(np.median(measured) if measured.size else 0.0)
+    return float(smoothstep(darkness, FEW, MANY))
+
+
+def _shut_line(
+    below: NDArray[np.floating], x: NDArray[np.floating], out: NDArray[np.floating], many: float
+) -> Array:
+    """Loss of light by lashes and liner where lids are shut, [rows, columns].
 
     Args:
-        above: Distance from the roots, eye widths, [rows, 1].
+        below: Distance below the edge of the lid, eye widths, [rows, 1].
         x: Along the eye, eye widths, [columns].
         out: The same from the inner to the outer corner, -1..1.
+        many: Whether lashes are many, 0..1.
     """
-    (start, end), last = FRINGE_ENDS[0], FRINGE_ENDS[1]
-    slanted = x - SLANT * above * np.sign(x * out) * np.clip(out, 0, 1)
+    loss, above, length = (
+        few + many * (much - few) for few, much in (LINE, LINE_ABOVE, LINE_BELOW)
+    )
+    slanted = x - SLANT * below.clip(0) * np.sign(x * out) * np.clip(out, 0, 1)
     waves = [np.sin(2 * np.pi * slanted / distance) for distance in HAIRS]
-    length = FRINGE_LENGTH * (1 + UNEVEN * np.mean(waves, axis=0))
-    hairs = smoothstep(1 - above / length, 0, FRINGE_SOFT)
-    return FRINGE * hairs * smoothstep(out, start, end) * (1 - smoothstep(out, *last))
+    share = INNER_SHARE + (1 - INNER_SHARE) * smoothstep(out, *INNER)
+    (inner, outer) = LINE_ENDS
+    share = share * (1 - smoothstep(-out, *inner)) * (1 - smoothstep(out, *outer))
+    length = np.maximum(share * length * (1 + UNEVEN * np.mean(waves, axis=0)), 1e-3)
+    line = np.where(
+        below < 0,
+        np.exp(-((below / np.maximum(share * above, 1e-3)) ** 2)),
+        np.clip(1 - below / length, 0, 1),
+    )
+    return np.asarray(loss * np.sqrt(share) * line, np.float32)
 
 
 def _light(photo: Array, bare: Array) -> Array:
