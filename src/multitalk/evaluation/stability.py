@@ -17,7 +17,8 @@ _BLUR = 0.02  # face heights: standard deviation, so that small misplacements do
 
 _SIDE = 160  # pixels to which the face box is scaled for flicker: equal cost for all sizes
 _ROWS, _COLUMNS = np.mgrid[:_SIDE, :_SIDE].astype(np.float32)
-_PATCH_PIXELS = 9  # patch side, about 0.06 face heights
+_PATCH_PIXELS = 9  # patch side, about 0.065 face heights
+_MARGIN = 0.08  # of the face box on each side: patches at the face's edge stay in it
 
 BACKGROUND_DISTANCE = 1.5  # face heights from a face centre; hair and shoulders are nearer
 MIN_BACKGROUND_AREA = 0.02  # of the picture
@@ -122,50 +123,58 @@ def likeness(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
 
 
 class FlickerMeter:
-    """Measures one face's flicker, frame by frame.
+    """Measures one face's flicker, three frames at a time.
 
-    Dense optical flow (DIS, Kroeger et al., 2016) finds each patch around a rigid point in the
-    previous and the next frame. Its flicker is the distance of its mean luma from the mean of
-    those two, so that movement and steady changes of light do not count.
+    Optical flow finds each patch around a rigid point of the middle frame in the other two. Its
+    flicker is the distance of its mean luma from the mean of those two, so that movement and
+    steady changes of light do not count. The three frames are cut out around the face, wherever
+    it is in each: what is left to the flow are fractions of its movement.
     """
 
     def __init__(self, points: NDArray[np.int_]) -> None:
         self._points = points
+        # Dense inverse search (Kroeger et al., 2016) at full resolution: at a quarter of it, as
+        # its presets do, a still picture that is moved has twice the flicker.
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._frames: list[NDArray[np.uint8]] = []  # the last two
-        self._middle: FaceLandmarks | None = None  # in the last one
+        self._flow.setFinestScale(0)
+        self._flow.setVariationalRefinementIterations(0)
+        self._seen: list[tuple[NDArray[np.uint8], FaceLandmarks]] = []  # consecutive, up to three
         self._values: list[float] = []
 
     def add(self, frame: NDArray[np.uint8], face: FaceLandmarks | None) -> None:
         """Appearance at one more frame, RGB uint8 [H, W, 3]; None where the face is not seen."""
-        if len(self._frames) == 2 and self._middle is not None:
-            before, now = self._frames
-            self._values.append(self._flicker(before, now, frame, self._middle))
-        self._frames = [*self._frames[-1:], frame]
-        self._middle = face
+        if face is None:
+            self._seen.clear()
+            return
+        self._seen.append((frame, face))
+        if len(self._seen) == 3:
+            self._values.append(self._flicker(self._seen))
+            self._seen.clear()
 
     def result(self) -> float | None:
         """Mean over patches and frames, levels of 255; None without three consecutive frames."""
         return float(np.mean(self._values)) if self._values else None
 
-    def _flicker(
-        self,
-        before: NDArray[np.uint8],
-        now: NDArray[np.uint8],
-        after: NDArray[np.uint8],
-        face: FaceLandmarks,
-    ) -> float:
-        lumas = [_cut_out(frame, face) for frame in (before, now, after)]
+    def _flicker(self, seen: Sequence[tuple[NDArray[np.uint8], FaceLandmarks]]) -> float:
+        face = seen[1][1]
+        left, top, width, height = _box_of(face)
+        centre = self._centre(face)
+        lumas = []
+        for frame, there in seen:
+            right, down = np.round(self._centre(there) - centre).astype(int).tolist()
+            lumas.append(_cut_out(frame, (left + right, top + down, width, height)))
         middle = cv2.blur(lumas[1].astype(np.float32), (_PATCH_PIXELS, _PATCH_PIXELS))
         neighbours = [self._follow(lumas[1], other) for other in (lumas[0], lumas[2])]
         flicker = np.abs(middle - (neighbours[0] + neighbours[1]) / 2)
-        left, top, width, height = _box_of(face)
         places = (face.points[self._points, :2] - (left, top)) * (
             _SIDE / width,
             _SIDE / height,
         )
         x, y = np.clip(places, 0, _SIDE - 1).astype(int).T
         return float(flicker[y, x].mean())
+
+    def _centre(self, face: FaceLandmarks) -> NDArray[np.float32]:
+        return np.asarray(face.points[self._points, :2].mean(0), np.float32)
 
     def _follow(self, now: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The patches of another frame, warped to this one: mean lumas [_SIDE, _SIDE]."""
@@ -180,10 +189,10 @@ class FlickerMeter:
         return np.asarray(cv2.blur(moved, (_PATCH_PIXELS, _PATCH_PIXELS)), np.float32)
 
 
-def _cut_out(frame: NDArray[np.uint8], face: FaceLandmarks) -> NDArray[np.uint8]:
-    """Luma of the face box in any frame: [_SIDE, _SIDE]; edges replicated."""
-    left, top, width, height = _box_of(face)
-    part = frame[max(top, 0) : top + height, max(left, 0) : left + width]
+def _cut_out(frame: NDArray[np.uint8], box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """Luma of a box (left, top, width, height) of a frame: [_SIDE, _SIDE]; edges replicated."""
+    left, top, width, height = box
+    part = frame[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)]
     if part.shape[:2] != (height, width):
         rows = np.clip(np.arange(top, top + height), 0, frame.shape[0] - 1)
         columns = np.clip(np.arange(left, left + width), 0, frame.shape[1] - 1)
@@ -193,9 +202,11 @@ def _cut_out(frame: NDArray[np.uint8], face: FaceLandmarks) -> NDArray[np.uint8]
 
 
 def _box_of(face: FaceLandmarks) -> tuple[int, int, int, int]:
-    """Left, top, width and height, whole pixels."""
-    x_min, y_min, x_max, y_max = (int(edge) for edge in face.box)
-    return x_min, y_min, max(x_max - x_min, 1), max(y_max - y_min, 1)
+    """Left, top, width and height of a face with a margin around it, whole pixels."""
+    x_min, y_min, x_max, y_max = face.box
+    across, down = _MARGIN * (x_max - x_min), _MARGIN * (y_max - y_min)
+    left, top = int(x_min - across), int(y_min - down)
+    return left, top, max(int(x_max + across) - left, 1), max(int(y_max + down) - top, 1)
 
 
 @dataclass(frozen=True)
