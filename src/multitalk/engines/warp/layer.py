@@ -18,6 +18,7 @@ from multitalk.engines.warp.quality import RenderQuality
 BAND_ROWS = 12  # lattice rows of a band
 NEAR_EDGE = 8  # lattice steps: no movement changes that much faster
 REACH_STEP = 8  # pixels to which the reach of a movement is rounded up
+STRIP_ROWS, STRIP_MARGIN = 48, 8  # pixels enlarged at once, and more beside them for filters
 MARGIN = 2  # pixels by which filters spread an edge
 
 
@@ -62,9 +63,7 @@ class Layer:
         self._grid = grid
         self._scale = quality.source_scale
         crop = pixels[y0:y1, x0:x1]
-        size = (self._size[1] * self._scale, self._size[0] * self._scale)
-        enlarged = cv2.resize(crop, size, interpolation=quality.source_filter)
-        self.source = enlarged.astype(np.uint8, copy=False)
+        self.source = _enlarged(crop, quality)
         self._transparency = crop[..., 3].copy()
         self._edge = self._near_edge()
         self._drawn = np.zeros((*self._size, 4), np.uint8)
@@ -207,6 +206,32 @@ def _invert_around(displacement: Array, grid: Grid, part: Grid) -> Array:
     inverse = invert(np.ascontiguousarray(more), around)
     inverse += np.array([first_column, first_row], np.float32)
     return inverse[top - first_row :, left - first_column :][:rows, :columns]
+
+
+def _enlarged(crop: NDArray[np.uint8], quality: RenderQuality) -> NDArray[np.uint8]:
+    """Pixels [h, w, 4], sharpened where they are opaque, and enlarged.
+
+    Not rounded in between, or faint grain would not grow sharper.
+    """
+    scale, (near, far) = quality.source_scale, quality.sharpening
+    height, width = crop.shape[:2]
+    if scale == 1:
+        return crop.copy()
+    row = np.array([-far / 2, -near / 2, 1 + near + far, -near / 2, -far / 2], np.float32)
+    around = np.ones((len(row), len(row)), np.uint8)
+    enlarged = np.empty((height * scale, width * scale, 4), np.uint8)
+    for top in range(0, height, STRIP_ROWS):
+        first, last = max(0, top - STRIP_MARGIN), min(height, top + STRIP_ROWS + STRIP_MARGIN)
+        strip = crop[first:last]
+        sharp = cv2.sepFilter2D(strip, cv2.CV_32F, row, row)
+        edge = cv2.dilate(strip[..., 3], around)  # a person's edge would get a light rim
+        cv2.copyTo(strip.astype(np.float32), edge, sharp)
+        size = (width * scale, (last - first) * scale)
+        large = cv2.resize(sharp, size, interpolation=quality.source_filter)
+        begin, end = (top - first) * scale, (min(top + STRIP_ROWS, height) - first) * scale
+        target = enlarged[top * scale : (top + STRIP_ROWS) * scale]
+        cv2.add(large[begin:end], 0, dst=target, dtype=cv2.CV_8U)  # type: ignore[call-overload]
+    return enlarged
 
 
 def _rounded(reach: float) -> int:
