@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from multitalk.engines.warp.lip_edges import clean_lip_edges
+from multitalk.engines.warp.lip_edges import ContactShadow, clean_lip_edges
 from multitalk.face import mesh
 
 RED = np.float32([170, 90, 90])
@@ -77,3 +77,44 @@ def test_a_mouth_at_the_pictures_border_is_cleaned_as_far_as_it_is_seen(
     picture, points = open_lips()
     clean_lip_edges(picture, points - (150, 100) + at, width=WIDTH, red=RED)
     assert picture.shape == (200, 300, 3)
+
+
+def test_what_is_filled_has_no_outline() -> None:
+    picture, points = open_lips()
+    blurred = cv2.GaussianBlur(picture, (0, 0), 2.5)
+    clean_lip_edges(blurred, points, width=WIDTH, red=RED)
+    down = blurred[127:140, 150].astype(float) @ (0.30, 0.59, 0.11)
+    assert np.abs(np.diff(down)).max() < 8
+
+
+def closed_lips() -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Lips that meet in a dark line 4 pixels high, RGBA, and the landmarks of that line."""
+    picture = np.full((200, 300, 4), (200, 160, 140, 255), np.uint8)
+    cv2.ellipse(picture, (150, 100), (62, 30), 0, 0, 360, (*RED.tolist(), 255), -1)
+    picture[98:102, 92:208, :3] = (60, 25, 25)
+    points = np.full((478, 2), (150.0, 100.0))
+    for curve in (mesh.LIPS_INNER_UPPER, mesh.LIPS_INNER_LOWER):
+        points[list(curve), 0] = np.linspace(92, 208, 11)
+    return picture, points
+
+
+def test_the_line_between_closed_lips_fades_in_the_middle_as_they_part() -> None:
+    picture, points = closed_lips()
+    source = picture.copy()
+    shadow = ContactShadow(source, points, width=WIDTH, red=RED)
+    np.testing.assert_array_equal(source, picture)
+    shadow.update(0.02 * WIDTH)
+    half = source[100, 150].astype(int)
+    shadow.update(0.1 * WIDTH)
+    assert (picture[100, 150, :3] + 20 < half[:3]).all()
+    assert np.abs(source[100, 150, :3] - RED).max() < 25
+    assert source[100, 94, 0] < 90  # lips still touch at the corners
+    np.testing.assert_array_equal(source[:80], picture[:80])
+    shadow.update(0.0)
+    np.testing.assert_array_equal(source, picture)
+
+
+def test_the_line_between_dark_lips_is_filled_no_lighter_than_they_are() -> None:
+    picture, points = closed_lips()
+    ContactShadow(picture, points, width=WIDTH, red=np.float32([90, 40, 45])).update(WIDTH)
+    assert (picture[100, 150, :3] <= (91, 41, 46)).all()

@@ -49,6 +49,16 @@ def test_a_round_mouth_is_open_in_its_middle_only(renderer: HeadRenderer) -> Non
             assert share[0] < np.mean(gap > 0.25 * gap.max()) < share[1]
 
 
+def test_lips_part_in_a_bell_and_little_towards_the_corners(renderer: HeadRenderer) -> None:
+    aperture = aperture_of(renderer, seal=1, open=open_weight(renderer.rig, 0.08))
+    corners = renderer.rig.points[[mesh.RIGHT_MOUTH_CORNER, mesh.LEFT_MOUTH_CORNER], 0]
+    side = np.abs(aperture.seam[:, 0] - corners.mean()) / np.ptp(corners) * 2
+    share = aperture.gap / aperture.gap.max()
+    # Measured on films: .72 and .44 of the gap at .5 and .7 of the way to the corners.
+    assert 0.55 < share[(side > 0.47) & (side < 0.53)].mean() < 0.80
+    assert 0.25 < share[(side > 0.67) & (side < 0.73)].mean() < 0.55
+
+
 def test_pushed_out_lips_shine_and_shade_the_chin() -> None:
     across, down = np.array([1.0, 0.0]), np.array([0.0, 1.0])
     x = np.linspace(60, 140, 11, dtype=np.float32)

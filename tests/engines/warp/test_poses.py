@@ -129,6 +129,15 @@ def test_the_upper_lip_rises_in_i_and_the_lips_part_no_farther(renderer: HeadRen
     assert same == pytest.approx(gap, abs=0.002 * rig.frame.height)
 
 
+def test_lips_that_part_a_little_touch_farther_from_the_corners(renderer: HeadRenderer) -> None:
+    shares = []
+    for opening in (0.025, 0.09):
+        weights = played(renderer.rig, a_vowel(opening=opening, activity=1.0)).weights
+        gap = renderer._layers(Pose(weights)).aperture.gap
+        shares.append(np.mean(gap > 0.25 * gap.max()))
+    assert shares[0] < shares[1] - 0.08
+
+
 def test_an_open_photograph_closes_firmer_on_a_bilabial_than_at_rest(rig: Rig) -> None:
     resting, pressed = (
         played(rig, a_vowel(closure=closure, activity=1.0)).weights[INDEX["seal"]]

@@ -39,7 +39,7 @@ AMPLITUDES: Mapping[str, Amplitude] = MappingProxyType(
         "round lower lip fuller": Amplitude(0.038, "mouth"),
         "round upper lip down": Amplitude(0.018, "mouth"),
         "round upper lip fuller": Amplitude(-0.052, "mouth"),
-        "round sides together": Amplitude(0.08, "lip gap"),
+        "round sides together": Amplitude(0.02, "lip gap"),
         "funnel sides together": Amplitude(1.0, "lip gap"),
         "round jaw": Amplitude(0.04, "mouth"),
         "round forwards": Amplitude(-0.10, "mouth"),

@@ -38,13 +38,16 @@ CHEEKS_SINK = 0.5  # of their way down from a smile: in `seal`; `round` and `rel
 # Falloffs, all set by eye. `_SIDE` and `_DOWN`: `MouthLayout.side` and `below` (mouth widths) of
 # the centre and the standard falloff. `_THIN`: share by which a lip's outer edge moves less.
 OPEN_LOWER_THIN, OPEN_UPPER_THIN = 0.12, 0.28
+# Of parted lips' inner edges: (1 - side^2) to this power. On films openings are bells that end in a
+# thin line: .83, .69, .56, .42 of the middle's gap at 0.4, 0.5, 0.6 and 0.7 of the way to a corner.
+PARTING_EXPONENT = 1.3
 OPEN_SKIN_FADE, OPEN_SKIN_DOWN, OPEN_SKIN_REACH, OPEN_BELOW_LIP = 0.4, 0.4, 1.2, 0.245
 SEAL_LOWER_THIN, SEAL_UPPER_THIN, CLOSING_THIN = 0.36, 0.55, 0.15
 LEVEL_REACH, LEVEL_SKIN_STARTS, LEVEL_SKIN_SIDE, LEVEL_SKIN_DOWN = 1.1, 0.9, 0.5, 0.4
 SIDEWAYS_REACH, SIDEWAYS_FADE = 1.25, 0.5
 SPREAD_CORNER_SIDE, SPREAD_CORNER_DOWN = (1, 0.45), 0.3
 ROUND_SIDE, ROUND_THIN = 0.50, 0.7
-FUNNEL_SIDE = 0.60  # `side` beyond which funnelled lips meet
+FUNNEL_SIDE = 0.55  # `side` beyond which funnelled lips meet
 TUCK_LOWER_THIN, TUCK_UPPER_THIN, LIFT_THIN = 0.1, 0.3, 0.4
 UNDER_NOSE_SIDE, UNDER_NOSE_DOWN = 0.8, (-0.25, 0.12)
 SMILE_CORNER_SIDE, SMILE_CORNER_DOWN, SMILE_CHEEK_DOWN = (1.05, 0.55), 0.35, (-0.55, 0.30)
@@ -136,6 +139,7 @@ class _Shapes:
         self._jaw_rises = _jaw_rise(frame, layout)
         self._upper_share = upper_lip_share(frame, layout)
         self._curve = self._curve_of_closed_lips()
+        self._parting = self._shape_of_parted_lips()
         relaxed = RELAXED_WIDTH * frame.width / frame.mouth_width
         self._relaxed_width = min(1.0, relaxed)  # of the photograph's mouth
         widest = 1 + GAPE_NARROWS * self._jaw_rises
@@ -164,8 +168,8 @@ class _Shapes:
         # The corners of a smile come down farther, or an open mouth would laugh.
         of_smile = smile * AMPLITUDES["open smile's corners down"].share
         corners = AMPLITUDES["open corners down"].share + of_smile * (1 - layout.arch)
-        lower = corners + AMPLITUDES["open lower lip"].share * layout.arch
-        upper = corners + AMPLITUDES["open upper lip"].share * layout.arch
+        lower = corners + AMPLITUDES["open lower lip"].share * self._parting
+        upper = corners + AMPLITUDES["open upper lip"].share * self._parting
         d = _zeros()
         jaw = layout.jaw * AMPLITUDES["open jaw"].share
         beyond_jaw = np.maximum(lower * (1 - OPEN_LOWER_THIN) - jaw, 0) * (layout.jaw > 0)
@@ -239,7 +243,7 @@ class _Shapes:
     def _funnel(self) -> DoubleArray:
         """Bring the lips that `open` parts together at the sides: what is left is an ellipse."""
         layout, side = self._layout, np.minimum(np.abs(self._layout.side) / FUNNEL_SIDE, 1)
-        closing = layout.arch - np.sqrt(1 - side**2)
+        closing = self._parting - np.sqrt(1 - side**2)
         pinched = self._pixels["funnel sides together"] * closing * (1 - ROUND_THIN * layout.ring)
         lower, upper = (AMPLITUDES[f"open {lip} lip"].share for lip in ("lower", "upper"))
         d = _zeros()
@@ -274,7 +278,7 @@ class _Shapes:
 
     def _lift(self) -> DoubleArray:
         layout = self._layout
-        raised = self._pixels["lift upper lip"] * layout.arch * (1 - LIFT_THIN * layout.ring)
+        raised = self._pixels["lift upper lip"] * self._parting * (1 - LIFT_THIN * layout.ring)
         d = _zeros()
         d[layout.upper, 1] = raised[layout.upper]
         d[layout.corner, 1] = self._pixels["lift corners"]
@@ -328,6 +332,16 @@ class _Shapes:
         d[:, 1] = self._pixels["frown inner brows down"] * inner
         d[:, 0] = self._pixels["frown inner brows in"] * inner * np.clip(x / inner_end, -1, 1)
         return d
+
+    def _shape_of_parted_lips(self) -> DoubleArray:
+        """1 at the middle of a lip, 0 at the corners: [468].
+
+        The inner edges part less beside the middle than the outer ones, so lips meet and are thick
+        towards the corners.
+        """
+        layout = self._layout
+        inner = (1 - np.minimum(np.abs(layout.side), 1) ** 2) ** PARTING_EXPONENT
+        return inner + (layout.arch - inner) * layout.ring
 
     def _curve_of_closed_lips(self) -> DoubleArray:
         """Pixels down that would make the line between closed lips level: [468].

@@ -1,7 +1,8 @@
-"""Lips freed of teeth and dark between them, beside the landmarks of an open mouth.
+"""Edges of lips freed of what the photograph shows between them.
 
 Landmarks are a few pixels off the edges of open lips. What they leave of teeth and cavity on a lip
-would move with it, as a white or dark line. It is filled in from the lip around it.
+would move with it, as a white or dark line. It is filled in from the lip around it. Closed lips
+have a dark line between them, which would outline both when they part. It fades as they do.
 """
 
 import cv2
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.engines.warp.colour import LUMA
-from multitalk.engines.warp.smoothing import close_shadows, gaussian_blur
+from multitalk.engines.warp.smoothing import close_shadows, gaussian_blur, spline_through
 from multitalk.face import mesh
 
 BAND = 0.06  # mouth widths beside the inner edges in which teeth and dark are searched on the lips
@@ -20,11 +21,19 @@ PALE, LIGHT = 0.55, 0.95
 DARK = 0.62  # of the lips' luma: darker is the mouth's inside
 GREYISH = 0.05  # redness of lips in a picture without colour: teeth cannot be separated there
 SOFT_EDGE = 0.025  # mouth widths around the opening that are neither lip nor mouth
+# Around what is filled a dark line of the mouth's blurred edge is left. A median filter of this
+# width (mouth widths) takes it out, and what is filled ends softly over half of it.
+BORDER = 0.05
+MAX_MEDIAN = 31  # pixels: a wider one is slow
 FILL_RADIUS = 5  # pixels from which a place is filled
 FILL_STEP = 2  # pixels from one filled place to the next: the source is enlarged
 # The dark corners of an open mouth: reach around a corner, the dark wedge that is filled, its blur
 # (mouth widths each), and the share of the dark that goes.
 CORNER_REACH, CORNER_WEDGE, CORNER_BLUR, CORNER_FADES = 0.18, 0.26, 0.02, 1.0
+# The line between closed lips, mouth widths: its reach beside the landmarks, the widest shadow that
+# is a line, the blur of what replaces it; the lip gap from which it is gone, and states of fading.
+LINE_REACH, LINE_WIDEST, LINE_BLUR, LINE_GONE, LINE_LEVELS = 0.045, 0.09, 0.012, 0.05, 16
+LINE_STEPS = 5  # samples between two landmarks
 SUBPIXEL_BITS = 4  # of OpenCV's fixed-point coordinates
 
 
@@ -52,14 +61,88 @@ def clean_lip_edges(
     # soft edge, or the dark would spread from it.
     soft = cv2.dilate(between, _disc(SOFT_EDGE * width))
     mask = np.maximum(grown, soft).astype(np.uint8)
-    filled = _inpainted(source, mask)
+    filled = _without_border(_inpainted(source, mask), mask, lips, width)
     for corner in (mesh.RIGHT_INNER_CORNER, mesh.LEFT_INNER_CORNER):
         _lighten_corner(filled, places[corner], width)
     near = grown.copy()
     for corner in (mesh.RIGHT_INNER_CORNER, mesh.LEFT_INNER_CORNER):
         centre = np.round(places[corner]).astype(int).tolist()
         cv2.circle(near, centre, round(2 * CORNER_REACH * width), 1, -1)
-    np.copyto(source, filled, where=((near > 0) & (between == 0))[..., None])
+    near = cv2.dilate(near, _disc(BORDER / 2 * width))
+    soft_cover = gaussian_blur(near.astype(np.float32), max(0.8, BORDER / 4 * width))
+    soft_cover[between > 0] = 0
+    changed = (filled - source.astype(np.float32)) * soft_cover[..., None]
+    source[:] = np.round(source + changed).astype(np.uint8)
+
+
+class ContactShadow:
+    """The dark line between the photograph's closed lips, repainted in its enlarged source."""
+
+    def __init__(
+        self,
+        source: NDArray[np.uint8],
+        places: NDArray[np.float64],
+        *,
+        width: float,
+        red: Array,
+    ) -> None:
+        """Prepare to repaint.
+
+        Args:
+            source: uint8 [H, W, C], modified by `update`.
+            places: Landmarks in it, [478, 2] pixels.
+            width: Of the mouth, its pixels.
+            red: Colour of the lips, RGB 0..255: no line is filled in lighter.
+        """
+        self._level, self._gone = 0, LINE_GONE * width
+        seam = (places[list(mesh.LIPS_INNER_UPPER)] + places[list(mesh.LIPS_INNER_LOWER)]) / 2
+        reach = LINE_REACH * width
+        margin = reach + LINE_WIDEST * width
+        low = np.maximum((seam.min(0) - margin).astype(int), 0)
+        high = np.minimum((seam.max(0) + margin).astype(int) + 1, source.shape[1::-1])
+        self._seen = bool((high - low >= 3).all())
+        if not self._seen:
+            return
+        self._view = source[low[1] : high[1], low[0] : high[0]]
+        self._base = self._view.copy()
+        colours = self._base[..., :3].astype(np.float32)
+        smooth = gaussian_blur(colours, max(0.8, LINE_BLUR * width / 2))
+        filled = close_shadows(smooth, LINE_WIDEST * width, blur=LINE_BLUR * width)
+        lighter = np.clip(np.minimum(filled, red) - smooth, 0, 255)
+        share = _along_seam(seam - low, self._base.shape[:2], reach)
+        self._extra = np.zeros_like(self._base)
+        self._extra[..., :3] = lighter * share[..., None]
+
+    def update(self, gap: float) -> None:
+        """Repaint the line for lips that are parted by `gap`, pixels of the source."""
+        level = round(LINE_LEVELS * min(gap / self._gone, 1.0))
+        if level == self._level or not self._seen:
+            return
+        self._level = level
+        cv2.addWeighted(self._base, 1, self._extra, level / LINE_LEVELS, 0, dst=self._view)
+
+
+def _along_seam(seam: NDArray[np.float64], size: tuple[int, int], reach: float) -> Array:
+    """1 on the line between lips, 0 from `reach` pixels and at its ends, where they stay closed."""
+    away = np.ones(size, np.uint8)
+    curve = spline_through(seam, steps=LINE_STEPS)
+    cv2.polylines(away, [np.round(curve).astype(np.int32)], False, 0, 1)
+    near = 1 - cv2.distanceTransform(away, cv2.DIST_L2, 5) / np.float32(reach)
+    near = np.minimum(2 * np.clip(near, 0, 1), 1)
+    along = seam[-1] - seam[0]
+    x, y = np.meshgrid(np.arange(size[1]) - seam[0, 0], np.arange(size[0]) - seam[0, 1])
+    share = (x * along[0] + y * along[1]) / float(along @ along)
+    return (near * np.clip(4 * share * (1 - share), 0, 1)).astype(np.float32)
+
+
+def _without_border(
+    filled: NDArray[np.uint8], mask: NDArray[np.uint8], lips: NDArray[np.uint8], width: float
+) -> NDArray[np.uint8]:
+    """A filled source without the line that is left at the border of its mask, on the lips."""
+    side = min(max(3, round(BORDER * width)), MAX_MEDIAN) | 1
+    disc = _disc(BORDER / 2 * width)
+    border = (cv2.dilate(mask, disc) != cv2.erode(mask, disc)) & (lips > 0)
+    return np.where(border[..., None], cv2.medianBlur(filled, side), filled).astype(np.uint8)
 
 
 def _inpainted(source: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.engines.warp.aperture import Aperture
-from multitalk.engines.warp.colour import LUMA, eye_white, lip_colour, skin_colour, three_channels
+from multitalk.engines.warp.colour import LUMA, eye_white, lip_colour, skin_colour
 from multitalk.engines.warp.dental_arch import BEHIND_LIPS, DentalAxes, HeadTurn
 from multitalk.engines.warp.dentition import Dentition
 from multitalk.engines.warp.expressions import RELAXED_WIDTH, upper_lip_share
 from multitalk.engines.warp.face_frame import HeadFrame, MouthLayout
+from multitalk.engines.warp.lip_light import WET, LipLight
 from multitalk.engines.warp.photographed_mouth import PhotographedMouth, extract_mouth
 from multitalk.engines.warp.picture_texture import PictureTexture
 from multitalk.engines.warp.smoothing import gaussian_blur, ramp, smoothstep
@@ -59,25 +60,10 @@ TONGUE_DROP, TONGUE_RAISED = (0.46, 0.30), (0.11, 0.06)
 ROUNDED_NARROWS = 0.25  # of the tongue's width
 DRAWN_BACK = 0.35  # of its light: in o and u it is drawn back
 
-# Both lips' shadow: the share of the opening that is seen from behind it, so narrow gaps and ends
-# are dark. Blur and shift (mouth widths; the light is from above), light where nothing of the
-# opening is seen, its gain where all is, and what rounded lips take.
-SHADOW_BLUR, SHADOW_SHIFT, LIP_LIGHT, INNER_GAIN, ROUNDED_DARKER = 0.034, 0.026, 0.25, 0.86, 0.25
-# Less light comes in beside the middle of narrow gaps: share that is lost at the corners.
-SIDE_SHADE = 0.55
-# What is behind the upper teeth is lit through the gap: light at no gap and from that gap (mouth
-# widths) on, of cavity and tongue and of the lower teeth.
-LIT_GAP, DEEP_LIGHT, LOWER_TEETH_LIGHT = 0.28, (0.48, 1.0), (0.80, 0.95)
-# The lower lip's wet inner side: its colour as a share of the red's, cover, lip gap (mouth widths)
-# of full cover, and its place in the blurred opening.
-WET = np.array([0.84, 0.72, 0.72], np.float32)
-WET_COVER, WET_GAP, WET_OUTER, WET_OUTER_FADE, WET_INNER = 0.38, 0.12, 0.50, 0.35, (0.30, 0.80)
-# The lining of the cheek, which closes the corners: light of the lips' red where lips hardly part
-# and where they are wide open, that gap (mouth widths), and the share of the mouth's width from a
-# corner over which it ends.
-LINING_LIGHT, LINING_GAP, LINING_ENDS = (0.60, 0.26), 0.45, 0.26
-# The opening's edge: blur (mouth widths), and the dark rim around it.
-EDGE_BLUR, RIM_BLUR, RIM_DARK = 0.009, 0.02, 0.10
+# What is behind the upper teeth is lit through the gap: light at no gap and from `LIT_GAP` on, of
+# cavity and tongue and of the lower teeth.
+DEEP_LIGHT, LOWER_TEETH_LIGHT = (0.48, 1.0), (0.80, 0.95)
+EDGE_BLUR = 0.011  # mouth widths, of the opening's edge
 # Closed lips have a dark line between them, half of it on each: the opening is larger by so much at
 # each lip (mouth widths), from this lip gap on.
 LIP_LINE, LIP_LINE_GAP = 0.011, 0.08
@@ -168,7 +154,7 @@ class MouthInterior:
         wet, red = self._in_colour(WET), lip_colour(picture, points)
         # Sign: the far end of a mouth in profile; size: how much of it is background, 0..1.
         self._far_end = float(np.sign(frame.yaw_degrees)) * frame.in_profile
-        self._inner_lip, self._red = red * wet, red
+        self._light = LipLight(self._width, self._down, red, red * wet)
         upper, lower = points[mesh.INNER_UPPER_LIP, :2], points[mesh.INNER_LOWER_LIP, :2]
         #: Where the teeth meet when the jaw is closed; moves with the skull.
         self.meeting_place: NDArray[np.float64] = upper + (lower - upper) * share
@@ -249,21 +235,16 @@ class MouthInterior:
         opening = self._opening_mask(outline - low, size)
         if self._far_end:
             opening *= self._near_part(aperture, place, size)
-        lit = min(float(aperture.gap.max()) / (LIT_GAP * self._width), 1.0)
-        axes = self._axes.turned(turn, self._unit)
+        opened = float(aperture.gap.max()) / self._width
+        lit, axes = self._light.lit(opened), self._axes.turned(turn, self._unit)
         inside = self._draw_inside(
             _Inside(place, size, skull, jaw_drop, rounding, tongue, spoken, lit, axes)
         )
-        aside = np.abs(2 * self._along(aperture, place, size) - 1)
-        self._line_corners(inside, aperture, aside, spoken)
-        sides = 1 - np.float32(SIDE_SHADE * (1 - lit) * spoken) * aside
-        self._light(inside, opening, aperture, sides, rounding=rounding, spoken=spoken)
+        along = self._along(aperture, place, size)
+        self._light.shade(inside, opening, along, opened=opened, rounding=rounding, spoken=spoken)
         self._add_grain(inside, skull - place)
         view = region[low[1] : high[1], low[0] : high[0]]
-        around = gaussian_blur(opening, max(1.0, self._width * RIM_BLUR))
-        rim = np.clip(around - opening, 0, 1)
-        view *= three_channels(1 - np.float32(RIM_DARK) * rim)
-        view += (inside - view) * three_channels(opening)
+        self._light.join(view, inside, opening, along)
 
     def _in_colour(self, colour: Array) -> Array:
         """A colour [3], grey in a black and white photograph."""
@@ -295,14 +276,6 @@ class MouthInterior:
         rows = np.arange(height)[:, None] + place[1] - start[1]
         columns = np.arange(width)[None, :] + place[0] - start[0]
         return (columns * along[0] + rows * along[1]).astype(np.float32)
-
-    def _line_corners(self, inside: Array, aperture: Aperture, aside: Array, spoken: float) -> None:
-        """Draw the lining of the cheeks at both corners, where `aside` [h, w] is 1, in place."""
-        lining = 1 - smoothstep((1 - aside) / 2, 0, LINING_ENDS)
-        cover = three_channels((spoken * lining).astype(np.float32))
-        wide = min(float(aperture.gap.max()) / (LINING_GAP * self._width), 1.0)
-        light = LINING_LIGHT[0] + (LINING_LIGHT[1] - LINING_LIGHT[0]) * wide
-        inside += (np.float32(light) * self._red - inside) * cover
 
     def _draw_inside(self, of: _Inside) -> Array:
         """Cavity, tongue and teeth: float32 [h, w, 3]."""
@@ -376,32 +349,6 @@ class MouthInterior:
         pixels = sprite.pixels if cover == 1 else sprite.pixels * np.float32(cover)
         blend(inside, moved(pixels, transform, of.size), light=light)
 
-    def _light(
-        self,
-        inside: Array,
-        opening: Array,
-        aperture: Aperture,
-        sides: Array,
-        *,
-        rounding: float,
-        spoken: float,
-    ) -> None:
-        """Shade `inside`, in place: darker near the lips, most of all under the upper one.
-
-        Along the lower lip its wet inner side turns into view, the more the wider the mouth.
-        `sides` [h, w] is the share of the light that comes in at each place of the mouth's width.
-        """
-        soft = gaussian_blur(opening, max(1.0, self._width * SHADOW_BLUR))
-        lowered, raised = (self._shifted(soft, way * SHADOW_SHIFT) for way in (1, -1))
-        depth = LIP_LIGHT + INNER_GAIN * lowered
-        opened = float(aperture.gap.max()) / self._width
-        light = np.clip(depth, 0, 1) * (1 - ROUNDED_DARKER * rounding)
-        inside *= three_channels(light.astype(np.float32) * sides)
-        gap = min(opened / WET_GAP, 1.0)
-        outer = smoothstep(WET_OUTER - raised, 0, WET_OUTER_FADE)
-        wet = np.float32(WET_COVER * (spoken * gap)) * (outer * smoothstep(lowered, *WET_INNER))
-        inside += (self._inner_lip - inside) * three_channels(wet.astype(np.float32))
-
     def _add_grain(self, inside: Array, skull: NDArray[np.floating]) -> None:
         """Add the photograph's grain, which moves with the skull at `skull`, in place."""
         if self._grain is None:
@@ -411,12 +358,6 @@ class MouthInterior:
         rows = np.arange(-y, inside.shape[0] - y) % side
         columns = np.arange(-x, inside.shape[1] - x) % side
         inside += self._grain[rows][:, columns, None]
-
-    def _shifted(self, cover: Array, down: float) -> Array:
-        """A cover moved by `down` mouth widths."""
-        shift = self._down * self._width * down
-        transform = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
-        return cv2.warpAffine(cover, transform, cover.shape[::-1]).astype(np.float32, copy=False)
 
     @cached_property
     def _shade(self) -> Array:

@@ -31,6 +31,9 @@ WIDEST_OPEN = 1.3  # `open` at most
 WIDENED = 2.4  # `spread` per width: between its neighbours a clear i reaches 0.4 only
 ROUNDED, ROUNDED_BY_NARROW, ROUNDED_CLOSED = 0.84, 0.72, 0.5  # `round`; less in p, b and m
 FUNNELLED = 1.3  # `funnel` per `round` and `open`
+# Lips that part a little still touch at the sides: `funnel` per `open`, and the openings (face
+# heights) over which that fades. On films half the gap is left at .5 of the way to the corners.
+NARROW_FUNNELS, NARROW_FADES = 0.55, (0.03, 0.07)
 LIFT_OPEN, LIFT_SPREAD, LIFT_TEETH = 0.05, 0.5, 0.30  # `lift`
 LIFT_OF_GAP = 0.6  # share of the opening that `lift` makes at most: the rest is `open`
 PROFILE_CALMS = 0.5  # share of the mouth's movement that is lost in profile
@@ -226,7 +229,8 @@ class PoseAnimator:
         weights[INDEX["open"]] = opened
         weights[INDEX["spread"]] = WIDENED * spread
         weights[INDEX["round"]] = rounded
-        weights[INDEX["funnel"]] = min(FUNNELLED * rounded, 1.0) * opened
+        narrow = NARROW_FUNNELS * (1 - ramp(opening, *NARROW_FADES))
+        weights[INDEX["funnel"]] = min(max(FUNNELLED * rounded, narrow), 1.0) * opened
         weights[INDEX["press"]] = max(CLOSED_PRESS * closure, pressed if self._parted else 0.0)
         weights[INDEX["tuck"]] = tuck
         weights[INDEX["lift"]] = lifted

@@ -16,7 +16,7 @@ from multitalk.engines.warp.displacement import Grid, displace_points, invert
 from multitalk.engines.warp.expressions import EXPRESSIONS
 from multitalk.engines.warp.eyes import Eyes
 from multitalk.engines.warp.layer import Layer
-from multitalk.engines.warp.lip_edges import clean_lip_edges
+from multitalk.engines.warp.lip_edges import ContactShadow, clean_lip_edges
 from multitalk.engines.warp.matte import Matte
 from multitalk.engines.warp.mouth import OPEN_PHOTOGRAPH, MouthInterior
 from multitalk.engines.warp.quality import QUALITIES, RenderQuality
@@ -111,8 +111,13 @@ class HeadRenderer:
         self._layer = Layer(pixels, rig.box, rig.upper.grid, quality)
         source, scale = self._layer.source, quality.source_scale
         red = lip_colour(picture, rig.points)
+        self._contact: ContactShadow | None = None
         if rig.layout.parted > OPEN_PHOTOGRAPH:
             self._clean_lips(source, red)
+        else:
+            places = (rig.points[:, :2] - (x0, y0)) * scale + (scale - 1) / 2
+            width = rig.frame.mouth_width * scale
+            self._contact = ContactShadow(source, places, width=width, red=red)
         self._eyes = Eyes(source, rig.points, (x0, y0), scale)
         self._folds = SmileFolds(source, rig.points, rig.frame, (x0, y0), scale)
         self._mouth = MouthInterior(picture, rig.points, rig.frame, rig.layout)
@@ -157,6 +162,8 @@ class HeadRenderer:
         self._eyes.update(closed=pose.closed, look=pose.look)
         x0, y0, x1, y1 = self.rig.box
         layers = self._layers(pose)
+        if self._contact is not None:
+            self._contact.update(float(layers.aperture.gap.max()) * self._quality.source_scale)
         reach = max(
             self._layer.reach(layers.upper, self.rig.upper.grid),
             self._layer.reach(layers.lower, self.rig.lower.grid),
