@@ -180,7 +180,7 @@ def test_shut_eyes_are_told(engine: WarpEngine, portrait: NDArray[np.uint8], rig
     asleep = portrait.copy()
     Eyes(asleep, rig.points, (0, 0), 1).update(closed=1.0, look=(0.0, 0.0))
     first = next(engine.render(solo(asleep, silence()), OPTIONS, ignore_progress))
-    assert [notice.key for notice in first.notices] == ["eyes_are_shut"]
+    assert [notice.key for notice in first.notices] == ["eyes_are_drawn"]
 
 
 def test_a_picture_without_a_face_is_refused(engine: WarpEngine) -> None:

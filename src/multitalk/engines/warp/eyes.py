@@ -1,34 +1,40 @@
 """Eyes: lids that close and irises that look aside, painted into the source before it is warped.
 
 A lid draws the skin above the eye down with it, and its lashes; brow, hair and the rim of glasses
-above it stay as photographed. A look shifts the eye between the lids,
-which follow it. Half-shut lids rest raised. Nothing is painted behind dark glasses, on eyes that
-the photograph shows shut, or where the rim of glasses touches the lashes.
+above it stay as photographed. A look shifts the eye between the lids, which follow it. Half-shut
+lids rest raised. Nothing is painted behind dark glasses, on shut eyes behind any, or where the rim
+of glasses touches the lashes.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.engines.warp.colour import LUMA
+from multitalk.engines.warp.drawn_eye import EyeColours, iris_colour
+from multitalk.engines.warp.eye_rest import (
+    EYES,
+    IRISES,
+    EyeParts,
+    LidsAtRest,
+    Rest,
+    iris_of,
+    opening_of,
+    rest_of,
+)
 from multitalk.engines.warp.eyelids import LID_LEVELS, Lid, has_rim, rim_of
 from multitalk.engines.warp.lid_geometry import LidGeometry
 from multitalk.engines.warp.lid_skin import DARKEST_SKIN
-from multitalk.engines.warp.look import UPPER_FOLLOWS, Iris, Look
-from multitalk.engines.warp.opened_eyes import opened
-from multitalk.engines.warp.smoothing import ramp
+from multitalk.engines.warp.look import Iris, Look
+from multitalk.engines.warp.opened_eyes import opened, opened_and_drawn
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks
 from multitalk.speech.viseme_network import one_blas_thread
 
-# Upper lid, lower lid, brow and the skin below the lower lid; and the irises: centre and outline.
-EYES = (
-    (mesh.RIGHT_EYE_UPPER, mesh.RIGHT_EYE_LOWER, mesh.RIGHT_BROW_LOWER, mesh.RIGHT_EYE_UNDER),
-    (mesh.LEFT_EYE_UPPER, mesh.LEFT_EYE_LOWER, mesh.LEFT_BROW_LOWER, mesh.LEFT_EYE_UNDER),
-)
-IRISES = dict(zip(EYES, (mesh.RIGHT_IRIS, mesh.LEFT_IRIS), strict=True))
 # Which eyes are painted. The far eye of a face in profile is hidden: narrower than this share of
 # the other, or at this yaw, whatever the mesh reads.
 HIDDEN_EYE, HIDDEN_DEGREES = 0.35, 50.0
@@ -36,19 +42,6 @@ REGION_ASIDE, REGION_UP, REGION_DOWN = 0.95, 1.0, 0.75  # eye widths around its 
 SHUT = (
     0.10  # eye aspect ratio below which an eye is shut: filmed ones have 0.03 to 0.1, median 0.06
 )
-# Eyes that look down look up by so much, eye widths, and their lids go with them. They are known by
-# the iris's height above the line of the eye's corners (at the viewer 0.095, deviation 0.02 in 25
-# photographs) and by lids that are closer than usual (eye aspect ratio).
-RAISED, IRIS_ABOVE, LOWERED_LIDS = 0.09, (0.035, 0.07), (0.21, 0.26)
-NO_IRIS = (0.13, 0.17)  # eye aspect ratio: narrower eyes do not show where their irises end
-# Half-shut eyes rest more open than photographed. They are known by the upper lid's height above
-# the iris's centre, iris radii: 0.71 in the median of 60 pictures of open eyes, 4 to 5 mm of 5.85
-# in ophthalmology (the margin reflex distance). Half shut, and not; where they rest, by so much at
-# most, eye widths; eye aspect ratios of eyes that show too little of the iris.
-HALF_SHUT, RESTS_AT, MOST_OPENED, TOO_NARROW = (0.44, 0.54), 0.60, 0.06, (0.12, 0.145)
-# Eyes that open by more are dulled by lids and lashes. How far their lower lid is below its
-# landmarks, and by how much more their iris goes on behind it.
-DULL, LOWER_LID, BEHIND = 0.02, 0.05, 0.01
 DARK_GLASS = 0.36  # brightness of skin below an eye, of the cheeks': darker is not skin
 
 # Glasses are known by their bridge across the root of the nose: where it is searched, in distances
@@ -71,8 +64,7 @@ class Eye:
         brow: NDArray[np.float64],
         iris: Iris | None = None,
         *,
-        opens: float = 0.0,
-        clear: Iris | None = None,
+        rest: Rest | None = None,
         glasses: bool = False,
     ) -> None:
         """Prepare to paint.
@@ -83,18 +75,10 @@ class Eye:
             lower: Landmarks of the lower lid, [9, 2].
             brow: Lower edge of the brow, [5, 2].
             iris: Where its catchlight is looked for; None: it has none.
-            opens: By so much its upper lid is raised throughout, eye widths.
-            clear: Where the iris of a dull eye is drawn anew; None: it is clear.
+            rest: How it rests, where that is not as photographed.
             glasses: Whether their rim may be in the lid's way.
         """
-        width = float(np.linalg.norm(upper[0] - upper[-1]))
-        if clear:  # the landmarks of lids that look down are within the eye
-            lower = _raised(lower, upper, -LOWER_LID)
-        centre = (upper[0] + upper[-1]) / 2
-        limit = np.array(source.shape[1::-1])
-        up, down = (np.array([REGION_ASIDE, one]) * width for one in (REGION_UP, REGION_DOWN))
-        low = np.maximum((centre - up).astype(int), 0)
-        high = np.minimum((centre + down).astype(int), limit)
+        low, high = _patch(upper, source)
         self._patch = (slice(low[1], high[1]), slice(low[0], high[0]))
         self._base = source[self._patch].copy()
         # A lid is not painted beyond the person's edge, where a fourth channel says that there is.
@@ -102,12 +86,15 @@ class Eye:
         self._opacity = 255 - self._base[..., 3:] if has_edge else None
         self._place = LidGeometry.of((upper, lower, brow), low, high)
         iris = iris.moved(-low) if iris else None
-        if opens and iris:
-            place = LidGeometry.of((_raised(upper, lower, opens), lower, brow), low, high)
-            drawn = clear.moved(-low) if clear else None
-            self._base = opened(self._base, self._place, place, iris, drawn)
-            iris = drawn or iris
-            self._place = place
+        if rest and iris:
+            place = LidGeometry.of((rest.upper, rest.lower, brow), low, high)
+            looks = rest.iris.moved(-low)
+            if rest.drawn is not None:
+                colours = EyeColours.of(self._base, self._place, rest.drawn)
+                self._base = opened_and_drawn(self._base, self._place, place, looks, colours)
+            else:
+                self._base = opened(self._base, self._place, place, iris)
+            iris, self._place = looks, place
             source[self._patch] = self._base
         self._look = Look(self._base, self._place, iris)
         self._has_lid = False  # as painted last
@@ -189,50 +176,98 @@ class Eyes:
             eye.lid.make_lashes()
 
 
+class _Seen(NamedTuple):
+    """What a face's picture tells of its eyes.
+
+    Attributes:
+        eyes: Of `EYES`, those that are painted.
+        glasses: Whether they are behind some.
+        opening: Of their lids, at rest.
+    """
+
+    eyes: tuple[EyeParts, ...] = ()
+    glasses: bool = False
+    opening: LidsAtRest = LidsAtRest()
+
+
+def eye_notice(picture: NDArray[np.uint8], points: NDArray[np.floating]) -> str | None:
+    """Key of a notice about the eyes of a face [478, 3] in a picture; None: nothing to notice."""
+    places = points[:, :2].astype(np.float64)
+    if _seen(picture, points, places).opening.drawn:
+        return "eyes_are_drawn"
+    return "eyes_are_shut" if eyes_are_shut(points) else None
+
+
+def _seen(
+    picture: NDArray[np.uint8], points: NDArray[np.floating], places: NDArray[np.float64]
+) -> _Seen:
+    """Which eyes are painted: not those behind dark glasses, nor shut ones behind any.
+
+    Args:
+        picture: uint8 [H, W, C].
+        points: Landmarks, [478, 3] pixels.
+        places: The same in the picture, [478, 2] pixels.
+    """
+    visible = tuple(
+        eye for eye in EYES if not _is_hidden(eye, points) and _is_inside(places, eye[0], picture)
+    )
+    cheeks = max(_brightness(picture, places[list(mesh.LOWER_CHEEKS)]), 1.0)
+    under = [_brightness(picture, places[list(skin)]) / cheeks for *_, skin in visible]
+    if max(under, default=0.0) <= DARK_GLASS:
+        return _Seen()
+    if wears_glasses(picture, places):
+        return _Seen() if eyes_are_shut(points) else _Seen(visible, glasses=True)
+    return _Seen(visible, opening=opening_of(points))
+
+
 def _painted_eyes(
     source: NDArray[np.uint8], points: NDArray[np.float64], places: NDArray[np.float64]
 ) -> tuple[list[Eye], float]:
-    """The eyes of a face that are seen, and open, and not behind glasses that a lid would cover.
-
-    And by how much they then look up throughout, eye widths.
+    """The eyes of a face that a lid can cover, and by how much they look up throughout, eye widths.
 
     Args:
         source: uint8 [H, W, C].
         points: Landmarks, [478, 3] pixels of the picture.
         places: The same in the source, [478, 2] pixels.
     """
-    looks_up = RAISED * _looks_down(points)
-    if eyes_are_shut(points):
-        return [], looks_up
-    visible = [
-        eye for eye in EYES if not _is_hidden(eye, points) and _is_inside(places, eye[0], source)
-    ]
-    cheeks = max(_brightness(source, places[list(mesh.LOWER_CHEEKS)]), 1.0)
-    under = [_brightness(source, places[list(skin)]) / cheeks for *_, skin in visible]
-    if max(under, default=0.0) <= DARK_GLASS:
-        return [], looks_up
-    eyes, glasses = [], wears_glasses(source, places)
-    opens = 0.0 if glasses else _opens(points)
-    is_dull = opens > DULL
-    if is_dull:  # drawn where it looks up, its lower edge behind the lower lid
-        behind = min(
-            _behind_lower_lid(
-                _iris(places[list(IRISES[eye])]), *(places[list(lid)] for lid in eye[:2])
-            )
-            for eye in visible
-        )
-        up = float(np.clip(behind - LOWER_LID - BEHIND, 0, looks_up))
-        opens += up - (1 - UPPER_FOLLOWS) * looks_up
-    for eye in visible:
+    seen = _seen(source, points, places)
+    colour = _iris_colour(source, places, seen.eyes) if seen.opening.drawn else None
+    eyes = []
+    for eye in seen.eyes:
         upper, lower, brow = (places[list(part)] for part in eye[:3])
-        iris = _iris(places[list(IRISES[eye])])
-        clear = Iris(iris.centre + up * _upwards(upper), iris.radius) if is_dull else None
-        eyes.append(
-            Eye(source, upper, lower, brow, iris, opens=opens, clear=clear, glasses=glasses)
-        )
+        iris = iris_of(places[list(IRISES[eye])])
+        rest = rest_of(points, places, eye, seen.opening, colour)
+        eyes.append(Eye(source, upper, lower, brow, iris, rest=rest, glasses=seen.glasses))
     # Lids cannot be told from a rim that touches their lashes, and one eye alone would wink.
-    hidden = glasses and any(eye.has_rim for eye in eyes)
-    return [] if hidden else eyes, 0.0 if is_dull else looks_up
+    hidden = seen.glasses and any(eye.has_rim for eye in eyes)
+    return [] if hidden else eyes, seen.opening.looks_up
+
+
+def _patch(
+    upper: NDArray[np.float64], source: NDArray[np.uint8]
+) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
+    """First and end (x, y) of the pixels around an eye, of its upper lid [9, 2]."""
+    width = float(np.linalg.norm(upper[0] - upper[-1]))
+    centre = (upper[0] + upper[-1]) / 2
+    up, down = (np.array([REGION_ASIDE, one]) * width for one in (REGION_UP, REGION_DOWN))
+    low = np.maximum((centre - up).astype(int), 0)
+    return low, np.minimum((centre + down).astype(int), np.array(source.shape[1::-1]))
+
+
+def _iris_colour(
+    source: NDArray[np.uint8],
+    places: NDArray[np.float64],
+    eyes: Sequence[EyeParts],
+) -> NDArray[np.float64]:
+    """The colour of the irises of some `EYES`; see `iris_colour`."""
+    parts = []
+    for eye in eyes:
+        upper, lower, brow = (places[list(part)] for part in eye[:3])
+        low, high = _patch(upper, source)
+        patch = source[low[1] : high[1], low[0] : high[0]]
+        iris = iris_of(places[list(IRISES[eye])]).moved(-low)
+        parts.append((patch, LidGeometry.of((upper, lower, brow), low, high), iris))
+    return iris_colour(parts)
 
 
 def _is_inside(
@@ -243,11 +278,6 @@ def _is_inside(
     return bool((middle >= 0).all() and (middle < source.shape[1::-1]).all())
 
 
-def _iris(points: NDArray[np.float64]) -> Iris:
-    """An iris of its centre and four points of its outline, [5, 2]."""
-    return Iris(points[0], float(np.linalg.norm(points[1:] - points[0], axis=1).mean()))
-
-
 def eyes_are_shut(points: NDArray[np.floating]) -> bool:
     """Whether all visible eyes of a face [478, 3] are shut, or nearly so."""
     openings = FaceLandmarks(points.astype(np.float32)).eye_openings
@@ -256,62 +286,6 @@ def eyes_are_shut(points: NDArray[np.floating]) -> bool:
         for eye, opening in zip(EYES, openings, strict=True)
         if not _is_hidden(eye, points)
     )
-
-
-def _looks_down(points: NDArray[np.floating]) -> float:
-    """Whether a face [478, 3] looks down under lowered lids, 0..1."""
-    face = FaceLandmarks(points.astype(np.float32))
-    down = points @ face.head_axes[1]
-    above = [
-        ((down[upper[0]] + down[upper[-1]]) / 2 - down[IRISES[upper, lower, brow, skin][0]])
-        / max(float(np.linalg.norm(points[upper[0]] - points[upper[-1]])), 1.0)
-        for upper, lower, brow, skin in EYES
-    ]
-    lowered = 1 - ramp(float(np.mean(above)), *IRIS_ABOVE)
-    opening = max(face.eye_openings)
-    return lowered * (1 - ramp(opening, *LOWERED_LIDS)) * ramp(opening, *NO_IRIS)
-
-
-def _opens(points: NDArray[np.floating]) -> float:
-    """By how much the upper lids of half-shut eyes of a face [478, 3] rise, eye widths."""
-    face = FaceLandmarks(points.astype(np.float32))
-    across, down = (points @ axis for axis in face.head_axes[:2])
-    heights, radii = [], []
-    for eye in EYES:
-        upper, iris = list(eye[0]), IRISES[eye]
-        order = np.argsort(across[upper])
-        lid = np.interp(across[iris[0]], across[upper][order], down[upper][order])
-        radius = _iris(points[list(iris), :2].astype(np.float64)).radius
-        heights.append((down[iris[0]] - lid) / max(radius, 1e-6))
-        radii.append(radius / max(float(np.linalg.norm(np.ptp(points[upper], axis=0))), 1.0))
-    radius = max(float(np.mean(radii)), 1e-6)
-    lags = (1 - UPPER_FOLLOWS) * RAISED * _looks_down(points)  # behind an eye that looks up
-    height = float(np.mean(heights)) - lags / radius
-    shut = (1 - ramp(height, *HALF_SHUT)) * ramp(max(face.eye_openings), *TOO_NARROW)
-    return float(np.clip(shut * (RESTS_AT - height) * radius, 0, MOST_OPENED))
-
-
-def _raised(
-    upper: NDArray[np.float64], lower: NDArray[np.float64], by: float
-) -> NDArray[np.float64]:
-    """A lid [N, 2] that is raised by so much in its middle, eye widths; `lower` is the other."""
-    gaps = np.linalg.norm(upper - lower, axis=1, keepdims=True)
-    share = gaps / max(float(gaps.max()), 1e-6)
-    return np.asarray(upper + by * share * _upwards(upper))
-
-
-def _behind_lower_lid(iris: Iris, upper: NDArray[np.float64], lower: NDArray[np.float64]) -> float:
-    """How far an iris is hidden by its lower lid, eye widths; lids are [N, 2]."""
-    up = _upwards(upper)
-    width = max(float(np.linalg.norm(up)), 1.0)
-    below = (iris.centre - lower[len(lower) // 2]) @ up / width
-    return float(iris.radius - below) / width
-
-
-def _upwards(upper: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A vector (x, y) of an eye's width, up from an upper lid [N, 2]."""
-    along = upper[-1] - upper[0]
-    return np.array([along[1], -along[0]]) * np.sign(along[0])
 
 
 def wears_glasses(picture: NDArray[np.uint8], points: NDArray[np.float64]) -> bool:
@@ -350,7 +324,7 @@ def wears_glasses(picture: NDArray[np.uint8], points: NDArray[np.float64]) -> bo
     return bool(darkest > BRIDGE * max(float(np.median(luma)), DARKEST_SKIN))
 
 
-def _is_hidden(eye: tuple[tuple[int, ...], ...], points: NDArray[np.floating]) -> bool:
+def _is_hidden(eye: EyeParts, points: NDArray[np.floating]) -> bool:
     """Whether it is the invisible far eye of a face in profile."""
     widths = [np.hypot(*(points[upper[0]] - points[upper[-1]])[:2]) for upper, *_ in EYES]
     index = EYES.index(eye)

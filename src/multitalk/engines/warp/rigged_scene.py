@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from multitalk.engines.base import Scene
 from multitalk.engines.faces import faces_of_speakers, find_scene_faces
 from multitalk.engines.warp.backdrop import fill_behind
-from multitalk.engines.warp.eyes import eyes_are_shut
+from multitalk.engines.warp.eyes import eye_notice
 from multitalk.engines.warp.face_frame import HeadFrame
 from multitalk.engines.warp.matte import Matte
 from multitalk.engines.warp.quality import RenderQuality
@@ -83,7 +83,10 @@ def rig_scene(
     notices = [
         notice
         for speaker, face in zip(scene.speakers, faces, strict=True)
-        for notice in face_notices(speaker.name, face, scale)
+        for notice in (
+            *face_notices(speaker.name, face, scale),
+            *_eye_notices(speaker.name, face, picture),
+        )
     ]
     return RiggedScene(
         picture, backdrop, tuple(rigs), renderers, (*turned, *notices), len(found.faces)
@@ -150,5 +153,9 @@ def face_notices(name: str, face: FaceLandmarks, scale: float) -> Iterator[Notic
     if abs(face.yaw_degrees) > TURNED_FACE:
         turn = {"degrees": abs(face.yaw_degrees), "limit": TURNED_FACE}
         yield Notice("face_in_profile", {"speaker": name, **turn})
-    if eyes_are_shut(face.points):
-        yield Notice("eyes_are_shut", {"speaker": name})
+
+
+def _eye_notices(name: str, face: FaceLandmarks, picture: NDArray[np.uint8]) -> Iterator[Notice]:
+    key = eye_notice(picture, face.points)
+    if key:
+        yield Notice(key, {"speaker": name})
