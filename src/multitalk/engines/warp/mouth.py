@@ -62,7 +62,7 @@ DRAWN_BACK = 0.35  # of its light: in o and u it is drawn back
 
 # What is behind the upper teeth is lit through the gap: light at no gap and from `LIT_GAP` on, of
 # cavity and tongue and of the lower teeth.
-DEEP_LIGHT, LOWER_TEETH_LIGHT = (0.48, 1.0), (0.80, 0.95)
+DEEP_LIGHT, LOWER_TEETH_LIGHT = (0.40, 1.0), (0.85, 0.97)
 EDGE_BLUR = 0.011  # mouth widths, of the opening's edge
 # Closed lips have a dark line between them, half of it on each: the opening is larger by so much at
 # each lip (mouth widths), from this lip gap on.

@@ -28,15 +28,15 @@ UPPER_SPAN, LOWER_SPAN, TONGUE_SPAN, TIP_SPAN = (
     (-0.1, 0.22),
 )
 ENAMEL, GUM, TONGUE = (
-    np.array(colour) for colour in ((206, 198, 186), (150, 84, 82), (172, 102, 112))
+    np.array(colour) for colour in ((203, 198, 191), (150, 84, 82), (172, 102, 112))
 )
-ENAMEL_TINT, TONGUE_TINT = 0.35, 0.4  # share of the light's tint that these take
+ENAMEL_TINT, TONGUE_TINT = 0.22, 0.4  # share of the light's tint that these take
 
 # The photograph's own enamel: brightness against the usual one, and share of its hue.
-ENAMEL_LIMITS, OWN_ENAMEL = (0.80, 1.25), 0.65
+ENAMEL_LIMITS, OWN_ENAMEL = (0.80, 1.25), 0.5
 # Enamel beside the white of eyes: its brightness, in ten photographs that show both 1.0 to 1.4; the
 # limits of that against the usual enamel's; share of the white's hue.
-ENAMEL_OF_WHITE, WHITE_LIMITS, WHITE_HUE = 1.17, (0.75, 1.3), 0.5
+ENAMEL_OF_WHITE, WHITE_LIMITS, WHITE_HUE = 1.17, (0.75, 1.3), 0.3
 ARCH_U = 0.4  # u at which `ToothRow.arch` is given
 # Corners of the biting edge: v by which the one towards the middle and the other one are rounded.
 MESIAL_ROUNDING, DISTAL_ROUNDING = 0.65 * MM, 1.45 * MM
@@ -63,7 +63,7 @@ SHEEN, SHEEN_DOWN, SHEEN_ASIDE = 0.14, (-0.40, 0.20), (0.3, 0.3)
 GROOVE, GROOVE_U = 0.06, 0.045
 ROOT_LIGHT, BACK_LIGHT, BACK_RISES, SIDE_DARK_TONGUE = 0.54, 0.52, (-1.0, 0.25), 0.26
 # The tip between the teeth, as in th.
-TIP_SIZE, TIP_V, TIP_EDGE = (0.20, 0.085), 0.060, (0.62, 1.05)
+TIP_SIZE, TIP_V, TIP_EDGE = (0.26, 0.080), 0.060, (0.50, 1.05)
 TIP_LIGHT, TIP_SHEEN = 0.90, 0.24
 
 
@@ -123,9 +123,9 @@ UPPER_ROW = ToothRow(
     (
         Tooth(8.7 * MM, 0, 0, 1.04),  # central incisor
         Tooth(6.3 * MM, 0.7 * MM, 0, 1.01),  # lateral incisor
-        Tooth(5.9 * MM, 0.1 * MM, 0.8 * MM, 0.84),  # canine
-        Tooth(4.5 * MM, 0.7 * MM, 0.6 * MM, 0.62),
-        Tooth(3.6 * MM, 0.9 * MM, 0.4 * MM, 0.40),
+        Tooth(5.9 * MM, 0.1 * MM, 0.8 * MM, 0.94),  # canine
+        Tooth(4.5 * MM, 0.7 * MM, 0.6 * MM, 0.76),
+        Tooth(3.6 * MM, 0.9 * MM, 0.4 * MM, 0.48),
         Tooth(3.0 * MM, 1.0 * MM, 0, 0.22),
     ),
     edge=1.3 * MM, arch=3.4 * MM, length=10.2 * MM, outwards=1, cleft=0.40,
@@ -135,9 +135,9 @@ LOWER_ROW = ToothRow(
     (
         Tooth(5.2 * MM, 0, 0, 1.03),
         Tooth(5.6 * MM, 0.2 * MM, 0, 1.0),
-        Tooth(5.8 * MM, 0, 0.7 * MM, 0.88),
-        Tooth(4.6 * MM, 0.6 * MM, 0.5 * MM, 0.64),
-        Tooth(3.8 * MM, 0.9 * MM, 0.4 * MM, 0.40),
+        Tooth(5.8 * MM, 0, 0.7 * MM, 0.95),
+        Tooth(4.6 * MM, 0.6 * MM, 0.5 * MM, 0.76),
+        Tooth(3.8 * MM, 0.9 * MM, 0.4 * MM, 0.48),
         Tooth(3.0 * MM, 1.0 * MM, 0, 0.20),
     ),
     edge=0.2 * MM, arch=-2.4 * MM, length=8.8 * MM, outwards=-1, cleft=0.20,
