@@ -74,6 +74,7 @@ LOWER_CHEEKS = (50, 280, 205, 425)  # without those that glasses cover
 # From the nostrils' wings past the mouth's corners, on the right and on the left.
 RIGHT_NASOLABIAL_FOLD = (129, 203, 206, 216, 212, 202)
 LEFT_NASOLABIAL_FOLD = (358, 423, 426, 436, 432, 422)
+NOSE_ROOT, UNDER_NOSE = 168, 2  # between the eyes; where the nose meets the upper lip
 NOSE_BASE = (129, 98, 2, 327, 358, 4)  # around nostrils and tip
 
 # The outline, closed, from the forehead's top over the person's left side and the chin.

@@ -237,3 +237,38 @@ def test_the_chin_turns_and_nods_with_the_skull(rig: Rig) -> None:
     root, chin = (displace_points(places[:, :2], moved, rig.upper.grid) - places[:, :2])[:, 0]
     expected = 0.1 * (places[1, 2] - places[0, 2])
     assert root - chin == pytest.approx(expected, abs=0.01 * rig.frame.width)
+
+
+def test_what_comes_nearer_as_a_head_nods_looks_larger(rig: Rig) -> None:
+    """The forehead of a head that looks down, the jaw of one that looks up."""
+    pairs = {"brows": (54, 284), "jaw": (136, 365)}
+    widths = {}
+    for pitch in (-0.15, 0.15):
+        moved = rig.upper.displacement(pose(pitch=pitch).weights)
+        for name, ends in pairs.items():
+            places = displace_points(rig.points[list(ends), :2], moved, rig.upper.grid)
+            widths[name, pitch] = np.ptp(places[:, 0])
+    assert widths["jaw", 0.15] > 1.01 * widths["jaw", -0.15]  # positive raises the chin
+    assert widths["brows", 0.15] < 0.99 * widths["brows", -0.15]
+
+
+def test_a_nose_is_shorter_under_an_open_mouth(rig: Rig) -> None:
+    """Its base goes up by a small share of the gap, its root and the cheeks stay."""
+    root, base, gap = (drawn_up(rig, (at,), open=1.0) for at in (*NOSE, mesh.INNER_UPPER_LIP))
+    assert 0.1 * gap < base < 0.5 * gap
+    assert abs(root) < 0.1 * base
+
+
+def test_lips_that_close_become_fuller_and_the_chin_follows_by_a_third(face: FaceLandmarks) -> None:
+    points, gape = face.points.copy(), 0.08 * face.height
+    points[[*mesh.LOWER_LIP, mesh.CHIN], 1] += gape
+    rig = build_rig(FaceLandmarks(points), picture_size=SIZE)
+    gap = float(rig.layout.rest_gap[len(rig.layout.rest_gap) // 2])
+    edges = (mesh.INNER_LOWER_LIP, mesh.OUTER_LOWER_LIP)
+    field = rig.lower.displacement(pose(seal=1.0).weights)
+    inner, outer = (
+        float((place - displace_points(place, field, rig.lower.grid))[0, 1])
+        for place in (rig.points[[edge], :2] for edge in edges)
+    )
+    assert inner > outer + 0.15 * gap
+    assert 0.2 * gap < drawn_up(rig, (mesh.CHIN,), seal=1.0) < 0.42 * gap

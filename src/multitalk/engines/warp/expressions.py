@@ -31,7 +31,7 @@ WIDE_OPEN, JAW_RISE = 0.17, 0.20
 TURNED_DEGREES = 35  # of yaw beyond which a jaw rises half as much: its outline would move
 # Share of the gap that the upper lip closes, and by how much less where the jaw rises.
 UPPER_LIP_CLOSES, UPPER_LIP_SPARED = 0.34, 0.18
-JAW_CLOSES, JAW_CLOSES_WIDE = 0.40, 0.25  # of the gap: the chin; in addition where it rises
+JAW_CLOSES, JAW_CLOSES_WIDE = 0.33, 0.05  # of the gap: the chin; in addition where it rises
 LEVELLED = 0.75  # share of a smile's curve that goes when its lips close
 CHEEKS_SINK = 0.5  # of their way down from a smile: in `seal`; `round` and `relax` go the rest
 
@@ -42,7 +42,10 @@ OPEN_LOWER_THIN, OPEN_UPPER_THIN = 0.12, 0.28
 # thin line: .83, .69, .56, .42 of the middle's gap at 0.4, 0.5, 0.6 and 0.7 of the way to a corner.
 PARTING_EXPONENT = 1.3
 OPEN_SKIN_FADE, OPEN_SKIN_DOWN, OPEN_SKIN_REACH, OPEN_BELOW_LIP = 0.4, 0.4, 1.2, 0.245
-SEAL_LOWER_THIN, SEAL_UPPER_THIN, CLOSING_THIN = 0.36, 0.55, 0.15
+# As the mouth opens the nose's base goes up, by this share of the lips' gap: on films a nose is
+# shorter by 3 % for a gap of 0.1 face heights. Falloff beside it, face widths; `below` at its end.
+OPEN_NOSE_RISES, OPEN_NOSE_SIDE, OPEN_NOSE_ENDS = 0.08, 0.17, (-0.2, 0.0)
+SEAL_LOWER_THIN, SEAL_UPPER_THIN, CLOSING_THIN = 0.36, 0.35, 0.15
 LEVEL_REACH, LEVEL_SKIN_STARTS, LEVEL_SKIN_SIDE, LEVEL_SKIN_DOWN = 1.1, 0.9, 0.5, 0.4
 SIDEWAYS_REACH, SIDEWAYS_FADE = 1.25, 0.5
 SPREAD_CORNER_SIDE, SPREAD_CORNER_DOWN = (1, 0.45), 0.3
@@ -174,7 +177,7 @@ class _Shapes:
         jaw = layout.jaw * AMPLITUDES["open jaw"].share
         beyond_jaw = np.maximum(lower * (1 - OPEN_LOWER_THIN) - jaw, 0) * (layout.jaw > 0)
         pushed = layout.arch * _bell(layout.below_lip, 0, OPEN_BELOW_LIP) * beyond_jaw
-        d[:, 1] = (jaw + pushed + layout.cheek) * gap
+        d[:, 1] = (jaw + pushed + layout.cheek - OPEN_NOSE_RISES * self._at_nose()) * gap
         d[layout.lower, 1] = (lower * gap * (1 - OPEN_LOWER_THIN * layout.ring))[layout.lower]
         d[layout.upper, 1] = (upper * gap * (1 - OPEN_UPPER_THIN * layout.ring))[layout.upper]
         d[layout.corner, 1] = pixels["open corners down"] + of_smile * gap
@@ -196,7 +199,7 @@ class _Shapes:
         gap = np.stack([np.interp(side, inner_side, gaps[:, axis]) for axis in range(3)], -1)
         rise, share, ring = self._jaw_rises, self._upper_share, layout.ring[:, None]
         d = _zeros()
-        lower = -(1 - share) * gap * (1 - SEAL_LOWER_THIN * (1 - rise) * ring)
+        lower = -(1 - share) * gap * (1 - SEAL_LOWER_THIN * ring)
         d[layout.lower] = lower[layout.lower]
         d[layout.upper] = (share * gap * (1 - SEAL_UPPER_THIN * ring))[layout.upper]
         middle_gap = layout.rest_gap[len(layout.rest_gap) // 2]
@@ -408,6 +411,15 @@ class _Shapes:
         order = np.argsort(brows[:, 0])
         x = local[: mesh.NUM_FACE_POINTS, 0]
         return np.interp(x, brows[order, 0], brows[order, 1])
+
+    def _at_nose(self) -> DoubleArray:
+        """1 on the base of the nose and below it, 0 at its root and beside it: [468]."""
+        q = self._frame.local[: mesh.NUM_FACE_POINTS]
+        root, base = q[mesh.NOSE_ROOT], q[mesh.UNDER_NOSE]
+        down = smoothstep((q[:, 1] - root[1]) / max(base[1] - root[1], 1.0), 0, 1)
+        above_mouth = 1 - smoothstep(self._layout.below, *OPEN_NOSE_ENDS)
+        beside = (q[:, 0] - base[0]) / self._frame.width
+        return down * above_mouth * _bell(beside, 0, OPEN_NOSE_SIDE)
 
     def _brow_above_lid(self) -> float:
         """Pixels from the brows down to the upper lids."""

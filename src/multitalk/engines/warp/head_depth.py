@@ -88,7 +88,8 @@ def _drawn_in(face: NDArray[np.float64], frame: HeadFrame) -> DoubleArray:
     inwards = (1 - inside)[:, None] * _away_from_centre(face, face)
     drawn[:, :2] -= OUTLINE_FLAT * frame.width * inwards
     near = np.flatnonzero(inside < 1)
-    apart = np.linalg.norm(drawn[near, None, :2] - drawn[None, :, :2], axis=2)
+    across, down = (drawn[near, None, axis] - drawn[None, :, axis] for axis in (0, 1))
+    apart = np.hypot(across, down)
     drawn[near, 2] = (face[None, :, 2] + STEEPEST * apart).min(1)
     return drawn
 

@@ -19,6 +19,9 @@ MOTIONS = (
 )
 
 NECK = 0.62  # face heights below the head's centre: the neck's pivot
+# Face heights from the head to the camera: some 1.2 m. On films jaws become narrower by 1 % more in
+# 10 degrees of nod than without perspective, beside the eyes.
+VIEWED_FROM = 6.0
 HEAD_BREATHES = 0.6  # share of the chest's lift
 
 # The chest: face heights below the neck over which it begins and ends, face widths beside it over
@@ -62,8 +65,14 @@ def motion_fields(
     # to first order; to second order it also comes nearer to the axis, or noses would grow longer.
     fields["yaw"][..., 0] = -behind
     fields["pitch"][..., 1] = behind
-    fields["narrow"][..., 0] = frame.origin[0] - x
-    fields["shorten"][..., 1] = frame.origin[1] - y
+    # What comes nearer looks larger: a side of a turning head, forehead or chin of one that nods.
+    aside, down = x - frame.origin[0], y - frame.origin[1]
+    nearer = {"yaw": -aside, "pitch": down}
+    for name, way in nearer.items():
+        larger = way / (VIEWED_FROM * frame.height)
+        fields[name] += np.stack([aside, down], -1) * larger[..., None]
+    fields["narrow"][..., 0] = -aside
+    fields["shorten"][..., 1] = -down
     fields["roll"][..., 0], fields["roll"][..., 1] = -(y - neck_y), x - neck_x
     fields["shift_x"][..., 0] = frame.width
     fields["shift_y"][..., 1] = frame.height
