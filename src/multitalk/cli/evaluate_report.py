@@ -275,7 +275,10 @@ def _format_figure(figure: "Figure") -> str:
 
 def _format_range(name: str, known: tuple[float, float] | None) -> str:
     """A range of filmed people; nothing where it is not known."""
-    return "-".join(_format_value(name, end) for end in known) if known else ""
+    if known is None:
+        return ""
+    low, high = (_format_value(name, end) for end in known)
+    return f"{low} to {high}" if known[0] < 0 else f"{low}-{high}"
 
 
 def _position_in_range(value: float | None, known: tuple[float, float] | None) -> str:

@@ -54,25 +54,25 @@ class Comparison:
     range: tuple[float, float] | None
 
 
-# Unit and range of filmed people of each field of `Liveliness`, and of the blink rate. Quartiles
-# of six people who spoke for 6 to 20 s; the yaw speed's range is widened to the median of seventeen
-# people, which is outside (docs/evaluation.md).
+# Unit and range of filmed people of each field of `Liveliness`, and of the blink rate: quartiles of
+# twelve clips of 5 to 20 s, widened to the medians of seventeen others (docs/evaluation.md). Nobody
+# has measured filmed listeners by this `interactivity`.
 LIVELINESS_FIGURES: dict[str, tuple[str, tuple[float, float] | None]] = {
-    "yaw_deviation": ("degrees", (1.6, 4.5)),
-    "pitch_deviation": ("degrees", (2.3, 5.3)),
-    "roll_deviation": ("degrees", (1.3, 4.9)),
-    "yaw_speed": ("degrees/s", (13.0, 19.0)),
-    "pitch_speed": ("degrees/s", (17.0, 33.0)),
-    "roll_speed": ("degrees/s", (7.3, 18.0)),
-    "place_x_deviation": ("% of face", (2.1, 7.5)),
-    "place_y_deviation": ("% of face", (2.0, 6.3)),
-    "brow_deviation": ("% of face", (0.7, 1.3)),
-    "gaze_against_yaw": ("% of eye/deg", None),
-    "blink_rate": ("a minute", (11.0, 54.0)),
-    "opening_deviation": ("% of face", (2.9, 3.6)),
-    "opening_95th": ("% of face", (8.3, 14.0)),
-    "width_deviation": ("% of face", (1.6, 3.0)),
-    "teeth_share": ("% of speech", None),
+    "yaw_deviation": ("degrees", (1.9, 5.1)),
+    "pitch_deviation": ("degrees", (2.0, 5.8)),
+    "roll_deviation": ("degrees", (1.3, 4.6)),
+    "yaw_speed": ("degrees/s", (12.0, 28.0)),
+    "pitch_speed": ("degrees/s", (19.0, 33.0)),
+    "roll_speed": ("degrees/s", (6.7, 15.0)),
+    "place_x_deviation": ("% of face", (2.4, 5.4)),
+    "place_y_deviation": ("% of face", (2.8, 4.4)),
+    "brow_deviation": ("% of face", (0.8, 1.4)),
+    "gaze_against_yaw": ("% of eye/deg", (-0.42, -0.27)),
+    "blink_rate": ("a minute", (13.0, 59.0)),
+    "opening_deviation": ("% of face", (2.8, 3.2)),
+    "opening_95th": ("% of face", (8.5, 11.5)),
+    "width_deviation": ("% of face", (1.9, 3.2)),
+    "teeth_share": ("% of speech", (51.0, 70.0)),
     "interactivity": ("224ths/frame", None),
 }
 

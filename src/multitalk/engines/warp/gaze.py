@@ -22,6 +22,9 @@ DEGREE = np.pi / 180
 # Shift of an iris, eye widths, per radian that the eye turns: an eyeball of 12 mm radius in a gap
 # of 30 mm; up and down the lids hide some of it.
 GAZE_BY_YAW, GAZE_BY_PITCH = 0.40, 0.28
+# The same per radian of the head, so that the eyes stay on the viewer: more, since a turned head
+# takes the irises 0.1 along, which are before the corners of the eyes.
+STAYS_BY_YAW = 0.52
 MAX_IRIS_OFFSET = 0.15  # eye widths in a photograph; beyond is a misreading
 # Face heights from the people to the viewer. A picture does not say; at arm's length a neighbour is
 # then 30 degrees aside.
@@ -29,8 +32,8 @@ VIEWER_DISTANCE = 2.5
 
 # Shares and limits are set by eye on films of conversations; seconds are uniform ranges, or scale
 # and minimum of a gamma distribution of shape 2.
-HEAD_SHARE = 0.30  # of the gaze's angle that the head turns
-HEAD_LIMITS = (7 * DEGREE, 3.5 * DEGREE)  # yaw, pitch
+HEAD_SHARE = 0.45  # of the gaze's angle that the head turns
+HEAD_LIMITS = (10 * DEGREE, 4.5 * DEGREE)  # yaw, pitch
 HEAD_STAYS = 0.5  # of that turn, while the eyes are back at the viewer for a moment
 HEAD_SECONDS, SMILE_SECONDS = 0.11, 0.5  # time constants
 # Seconds before a voice in which its speaker turns to the viewer. Listeners' heads turn about when

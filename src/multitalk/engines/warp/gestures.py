@@ -18,6 +18,7 @@ from multitalk.engines.warp.gaze import (
     GAZE_BY_PITCH,
     GAZE_BY_YAW,
     NEUTRAL_GAZE,
+    STAYS_BY_YAW,
     Fixation,
     Gaze,
 )
@@ -87,7 +88,7 @@ BROW_LIMITS = (-0.5, 0.9)
 GLANCE, GLANCE_LIMITS, GLANCE_SHARE = (0.05, 0.018), ((-0.09, 0.09), (-0.03, 0.04)), 0.5
 FIRST_GLANCE, GLANCE_SECONDS, VIEWER_SECONDS = (1.0, 2.0), (0.25, 0.8), (0.8, 3.0)
 LOOKS_BACK = 0.4  # seconds before the voice
-FARTHEST_LOOK = (0.10, 0.045)  # eye widths, across and down
+FARTHEST_LOOK = (0.14, 0.045)  # eye widths, across and down
 
 # Blinks: closing of the lids in the frames of one: shut within 80 ms, open again after 160 to 200,
 # under half open for 0.12 s. Between blinks the lids are as in the photograph: a look moves them.
@@ -326,7 +327,7 @@ def _look(
     held = gaze.held * lively
     right = GAZE_BY_YAW * gaze.toward[0]
     down = -GAZE_BY_PITCH * gaze.toward[1]
-    across = glance[0] + held * (right - glance[0]) - GAZE_BY_YAW * motion[YAW]
+    across = glance[0] + held * (right - glance[0]) - STAYS_BY_YAW * motion[YAW]
     below = glance[1] + held * (down - glance[1]) + GAZE_BY_PITCH * motion[PITCH]
     return (
         float(np.clip(across, -FARTHEST_LOOK[0], FARTHEST_LOOK[0])),
