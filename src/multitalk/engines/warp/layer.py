@@ -220,16 +220,21 @@ def _enlarged(crop: NDArray[np.uint8], quality: RenderQuality) -> NDArray[np.uin
     row = np.array([-far / 2, -near / 2, 1 + near + far, -near / 2, -far / 2], np.float32)
     around = np.ones((len(row), len(row)), np.uint8)
     enlarged = np.empty((height * scale, width * scale, 4), np.uint8)
+    enlarged[:] = (0, 0, 0, 255)
     for top in range(0, height, STRIP_ROWS):
         first, last = max(0, top - STRIP_MARGIN), min(height, top + STRIP_ROWS + STRIP_MARGIN)
-        strip = crop[first:last]
+        seen = np.flatnonzero((crop[first:last, :, 3] < 255).any(axis=0))
+        if not len(seen):
+            continue
+        left, right = max(0, int(seen[0]) - STRIP_MARGIN), int(seen[-1]) + 1 + STRIP_MARGIN
+        strip = crop[first:last, left:right]
         sharp = cv2.sepFilter2D(strip, cv2.CV_32F, row, row)
         edge = cv2.dilate(strip[..., 3], around)  # a person's edge would get a light rim
         cv2.copyTo(strip.astype(np.float32), edge, sharp)
-        size = (width * scale, (last - first) * scale)
+        size = (strip.shape[1] * scale, strip.shape[0] * scale)
         large = cv2.resize(sharp, size, interpolation=quality.source_filter)
         begin, end = (top - first) * scale, (min(top + STRIP_ROWS, height) - first) * scale
-        target = enlarged[top * scale : (top + STRIP_ROWS) * scale]
+        target = enlarged[top * scale : (top + STRIP_ROWS) * scale, left * scale : right * scale]
         cv2.add(large[begin:end], 0, dst=target, dtype=cv2.CV_8U)  # type: ignore[call-overload]
     return enlarged
 

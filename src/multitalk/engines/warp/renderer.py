@@ -316,9 +316,12 @@ class HeadRenderer:
         spread = _odd(width * JOIN_SOFTNESS)
         soft = cv2.blur(cv2.blur(half, (spread, spread)), (spread, spread))
         sharp = self._near_lips(seam, float(aperture.gap.max()), size)
-        cover = soft + sharp * cv2.subtract(half, soft, dtype=cv2.CV_32F)
-        cover *= _window(size, width * BORDER_FADE)
-        return cover * np.float32(1 / 255)
+        cover = cv2.subtract(half, soft, dtype=cv2.CV_32F)
+        cover = cv2.multiply(sharp, cover, dst=cover, scale=1 / 255, dtype=cv2.CV_32F)
+        cover = cv2.add(cover, soft, dst=cover, dtype=cv2.CV_32F)
+        window = _window(size, width * BORDER_FADE)
+        cover = cv2.multiply(cover, window, dst=cover, scale=1 / 255)
+        return cover.astype(np.float32, copy=False)
 
     def _below_seam(self, seam: Array, size: tuple[int, int]) -> NDArray[np.uint8]:
         """255 below the line between the lips, extended to both sides: [h, w]."""
@@ -332,8 +335,8 @@ class HeadRenderer:
         cv2.fillPoly(half, [fixed], 255, cv2.LINE_AA, SUBPIXEL_BITS)
         return half
 
-    def _near_lips(self, seam: Array, gap: float, size: tuple[int, int]) -> Array:
-        """1 on an ellipse around the lips, with a soft edge: [h, w]."""
+    def _near_lips(self, seam: Array, gap: float, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """255 on an ellipse around the lips, with a soft edge: [h, w]."""
         length = float(np.hypot(*(seam[-1] - seam[0])))
         radii = np.array([length * SHARP_ACROSS, max(length * SHARP_DOWN, gap)])
         centre, axes = (
@@ -344,7 +347,7 @@ class HeadRenderer:
         at_lips = np.zeros(size[::-1], np.uint8)
         cv2.ellipse(at_lips, centre, axes, angle, 0, 360, 255, -1, cv2.LINE_8, SUBPIXEL_BITS)
         edge = _odd(self.rig.frame.mouth_width * LIPS_SOFTNESS)
-        return cv2.blur(at_lips, (edge, edge)).astype(np.float32) / np.float32(255)
+        return cv2.blur(at_lips, (edge, edge)).astype(np.uint8, copy=False)
 
 
 def _hide_beyond_edges(drawn: NDArray[np.uint8]) -> None:

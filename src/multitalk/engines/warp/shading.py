@@ -182,12 +182,12 @@ class _Fold(NamedTuple):
     Attributes:
         place: Rows and columns of the source that change.
         base: As photographed, uint8 [h, w, C].
-        extra: Share of light that it gains where a smile fades, float32 [h, w, C].
+        faded: As it is where a smile fades, uint8 [h, w, C].
     """
 
     place: tuple[slice, slice]
     base: NDArray[np.uint8]
-    extra: Array
+    faded: NDArray[np.uint8]
 
     @classmethod
     def of(
@@ -225,7 +225,8 @@ class _Fold(NamedTuple):
         top, left = low[1] + inside[0].start, low[0] + inside[1].start
         base = patch[inside].copy()
         place = slice(top, top + base.shape[0]), slice(left, left + base.shape[1])
-        return cls(place, base, np.ascontiguousarray(extra[inside]))
+        faded = cv2.multiply(base, 1 + extra[inside], dtype=cv2.CV_8U)
+        return cls(place, base, faded.astype(np.uint8, copy=False))
 
 
 class SmileFolds:
@@ -271,9 +272,10 @@ class SmileFolds:
         if level == self._level:
             return
         self._level = level
+        share = level / FADE_LEVELS
         for fold in self._folds:
-            light = 1 + np.float32(level / FADE_LEVELS) * fold.extra
-            self._source[fold.place] = cv2.multiply(fold.base, light, dtype=cv2.CV_8U)
+            view = self._source[fold.place]
+            cv2.addWeighted(fold.faded, share, fold.base, 1 - share, 0, dst=view)
 
 
 def _from_curve(line: NDArray[np.float64], patch: NDArray[np.uint8]) -> Array:
