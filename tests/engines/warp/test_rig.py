@@ -272,3 +272,18 @@ def test_lips_that_close_become_fuller_and_the_chin_follows_by_a_third(face: Fac
     )
     assert inner > outer + 0.15 * gap
     assert 0.2 * gap < drawn_up(rig, (mesh.CHIN,), seal=1.0) < 0.42 * gap
+
+
+@pytest.mark.parametrize("degrees", [-28, 28])
+def test_what_is_close_behind_the_far_side_of_a_turned_head_moves_little(
+    face: FaceLandmarks, degrees: float
+) -> None:
+    """A turn shifts it by less than three tenths of what it shifts the nose's root."""
+    side = build_rig(turned(face, degrees), picture_size=SIZE)
+    assert side.frame.yaw_degrees * degrees > 0
+    far = [397, 361, 454] if degrees > 0 else [172, 132, 234]
+    behind = side.points[far, :2] + (np.sign(degrees) * 0.06 * side.frame.width, 0)
+    places = np.concatenate([behind, side.points[NOSE[:1], :2]])
+    moved = side.upper.displacement(pose(yaw=0.1).weights)
+    shifts = (displace_points(places, moved, side.upper.grid) - places)[:, 0]
+    assert shifts[:-1].mean() < 0.29 * shifts[-1]

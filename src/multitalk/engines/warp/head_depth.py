@@ -14,7 +14,7 @@ from multitalk.array_types import DoubleArray
 from multitalk.engines.warp.displacement import Grid
 from multitalk.engines.warp.face_frame import HeadFrame, distance_inside_outline
 from multitalk.engines.warp.falloff import Anchors
-from multitalk.engines.warp.smoothing import thin_plate
+from multitalk.engines.warp.smoothing import ramp, smoothstep, thin_plate
 from multitalk.face import mesh
 
 # Anatomy, as shares of the face: the depth behind the ears of the axis of yaw and pitch, of the
@@ -30,8 +30,11 @@ OUTLINE_FLAT = 0.04
 # Face widths outside the outline of places on ears and hair, and how much deeper they are than the
 # outline, per pixel of that way.
 EAR_PLACES, EAR_SLOPE = (0.12, 0.22), 0.5
+# Of a head photographed from its side, the far outline is hidden, and what is close behind may be
+# moved with it: degrees of yaw, and half face widths aside, over which its depth is left as it is.
+TURNED, FAR_SIDE = (8.0, 22.0), (0.0, 0.6)
 DEPTH_STEP = 2  # of the lattice: depth is smooth, and is interpolated in between
-DEPTH_SMOOTHING = 5e-4  # of the thin plate through the landmarks' depths
+DEPTH_SMOOTHING = 1e-3  # of the thin plate through the landmarks' depths
 
 
 def depth_behind_axis(
@@ -50,8 +53,11 @@ def depth_behind_axis(
     outer_ring = anchors.rings[len(mesh.OVAL) :]
     deepest = ear + RING_DEPTH * frame.width
     mesh_points = points[: mesh.NUM_FACE_POINTS]
-    face = _drawn_in(mesh_points, frame)
-    beside = _beside_the_outline(mesh_points, face[list(mesh.OVAL), 2], frame.width, deepest)
+    seen = _outline_seen(frame)
+    face = _drawn_in(mesh_points, frame, seen)
+    outline = list(mesh.OVAL)
+    flat = OUTLINE_FLAT * frame.width * seen[outline]
+    beside = _beside_the_outline(mesh_points, face[outline, 2], flat, frame.width, deepest)
     depths = np.concatenate(
         [
             face[:, 2],
@@ -78,20 +84,28 @@ def depth_behind_axis(
     return np.asarray(everywhere, np.float64) - (ear + AXIS_DEPTH * frame.height)
 
 
-def _drawn_in(face: NDArray[np.float64], frame: HeadFrame) -> DoubleArray:
+def _drawn_in(face: NDArray[np.float64], frame: HeadFrame, seen: DoubleArray) -> DoubleArray:
     """Landmarks [468, 3], the outline's moved inwards by `OUTLINE_FLAT`, those beside it less.
 
-    No place is so deep that the slope to any other is steeper than `STEEPEST`.
+    No place is so deep that the slope to any other is steeper than `STEEPEST`. Both hold as far as
+    an outline is `seen`, [468].
     """
     inside = np.clip(distance_inside_outline(frame) / (RIM * frame.width), 0, 1)
     drawn = face.copy()
-    inwards = (1 - inside)[:, None] * _away_from_centre(face, face)
+    inwards = (seen * (1 - inside))[:, None] * _away_from_centre(face, face)
     drawn[:, :2] -= OUTLINE_FLAT * frame.width * inwards
     near = np.flatnonzero(inside < 1)
     across, down = (drawn[near, None, axis] - drawn[None, :, axis] for axis in (0, 1))
-    apart = np.hypot(across, down)
-    drawn[near, 2] = (face[None, :, 2] + STEEPEST * apart).min(1)
+    limited = (face[None, :, 2] + STEEPEST * np.hypot(across, down)).min(1)
+    drawn[near, 2] += seen[near] * (limited - drawn[near, 2])
     return drawn
+
+
+def _outline_seen(frame: HeadFrame) -> DoubleArray:
+    """1 where the outline beside a landmark is seen, 0 on the far side of a turned head: [468]."""
+    aside = frame.local[: mesh.NUM_FACE_POINTS, 0] / (frame.width / 2) * np.sign(frame.yaw_degrees)
+    is_turned = ramp(abs(frame.yaw_degrees), *TURNED)
+    return np.asarray(1 - is_turned * smoothstep(aside, *FAR_SIDE), np.float64)
 
 
 def _away_from_centre(places: NDArray[np.float64], face: NDArray[np.float64]) -> DoubleArray:
@@ -101,28 +115,28 @@ def _away_from_centre(places: NDArray[np.float64], face: NDArray[np.float64]) ->
 
 
 def _beside_the_outline(
-    face: NDArray[np.float64], depths: NDArray[np.float64], width: float, deepest: float
+    face: NDArray[np.float64],
+    depths: NDArray[np.float64],
+    flat: DoubleArray,
+    width: float,
+    deepest: float,
 ) -> NDArray[np.float64]:
     """Places around the face, [N, 3] pixels: as deep as the outline, farther out deeper.
 
     Args:
         face: Landmarks [468, 3].
         depths: Of the outline's landmarks, [36].
+        flat: How far out the outline's depth goes on, pixels [36].
         width: Of the face.
         deepest: Depth of the outer ring, beyond which none of ears and hair is: on a turned head's
             far side the outline itself is deeper.
     """
-    outline = face[list(mesh.OVAL)]
+    outline = face[list(mesh.OVAL), :2]
     out = _away_from_centre(outline, face)
-    flat = np.column_stack([outline[:, :2] + OUTLINE_FLAT * width * out, depths])
+    places = [np.column_stack([outline + flat[:, None] * out, depths])]
     temples = np.isin(mesh.OVAL, mesh.TEMPLES)
-    ears = [
-        np.column_stack(
-            [
-                outline[temples, :2] + place * width * out[temples],
-                np.minimum(depths[temples] + EAR_SLOPE * (place - OUTLINE_FLAT) * width, deepest),
-            ]
-        )
-        for place in EAR_PLACES
-    ]
-    return np.concatenate([flat, *ears])
+    for share in EAR_PLACES:
+        deeper = depths + EAR_SLOPE * (share * width - flat)
+        ears = np.column_stack([outline + share * width * out, np.minimum(deeper, deepest)])
+        places.append(ears[temples])
+    return np.concatenate(places)
