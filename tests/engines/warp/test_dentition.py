@@ -72,3 +72,18 @@ def test_the_two_halves_of_a_row_are_drawn_as_they_are(rig: Rig) -> None:
 def test_a_photographed_biting_edge_is_taken_within_limits(rig: Rig) -> None:
     assert Dentition.of(rig.frame, edge=2.1 * MM).upper.edge == 2.1 * MM
     assert -2 * MM < Dentition.of(rig.frame, edge=-9 * MM).upper.edge < 0
+
+
+def test_faces_have_rows_of_different_shapes(rig: Rig) -> None:
+    rows = [Dentition.of(changed(rig.frame, 0.03, seed)).upper for seed in range(20)]
+    shorter = np.array([row.teeth[1].shorter - row.teeth[0].shorter for row in rows]) / MM
+    assert np.std(shorter) > 0.2  # mm: half a pixel of a video
+    assert np.ptp([row.rounded for row in rows]) > 0.3
+    assert np.ptp([row.taper for row in rows]) > 0.5
+    # It is one person's, on both sides: a lateral incisor by itself would look broken.
+    for row in rows:
+        assert row.others is not None
+        own, other = (
+            side[1].shorter - UPPER_ROW.teeth[1].shorter for side in (row.teeth, row.others)
+        )
+        assert abs(own - other) < 0.5 * MM

@@ -68,6 +68,8 @@ def test_the_photographs_own_enamel_sets_the_colour_within_limits() -> None:
     yellowish = np.float32([225, 205, 160])
     own = shown(sprites(enamel=yellowish).teeth(UPPER_ROW), 4.2 * MM, -1 * MM)
     assert own[2] / own[0] < 0.92 * usual[2] / usual[0]
+    white = shown(sprites(1.1, enamel=np.full(3, 255, np.float32)).teeth(UPPER_ROW), 4 * MM, 0)
+    assert white.max() < 250  # light enough, and not without shape
     black = np.float32([30, 25, 20])
     limited = shown(sprites(enamel=black).teeth(UPPER_ROW), 4.2 * MM, -1 * MM)
     assert limited @ LUMA > 0.75 * (usual @ LUMA)

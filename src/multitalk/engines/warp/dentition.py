@@ -11,7 +11,7 @@ import numpy as np
 
 from multitalk.array_types import DoubleArray
 from multitalk.engines.warp.face_frame import HeadFrame
-from multitalk.engines.warp.teeth import LOWER_ROW, MM, UPPER_ROW, ToothRow
+from multitalk.engines.warp.teeth import LOWER_ROW, MM, UPPER_ROW, Tooth, ToothRow
 from multitalk.face import mesh
 
 SHAPED_BY = (
@@ -25,6 +25,9 @@ SENSITIVITY, SEED = 18.0, 2
 # and of any other, shares; how far the row shows, its midline, the level and the tilt of a biting
 # edge, dental units; light of one tooth, light and warmth of all, shares.
 SIZE, LATERAL, CROWN = 0.045, 0.06, 0.03
+# Both sides alike: how round the corners are, how far crowns taper towards the gum, how dark the
+# clefts are, shares; how much shorter lateral incisors and how pointed canines are, dental units.
+ROUNDED, TAPER, CLEFT, SHORT_LATERAL, POINTED = 0.28, 0.50, 0.18, 0.42 * MM, 0.38 * MM
 SHOWS, MIDLINE, LEVEL, LOWER_LEVEL, TILT = 0.7 * MM, 0.6 * MM, 0.16 * MM, 0.26 * MM, 0.20 * MM
 EDGE_LIMITS = (-1.2 * MM, 3.0 * MM)  # of a photographed row below the line of closed lips
 LIGHT, LOWER_LIGHT, LIGHTNESS, WARMTH = 0.02, 0.025, 0.04, 0.035
@@ -62,11 +65,31 @@ class Dentition:
             traits.row(UPPER_ROW, size, level=LEVEL, light=LIGHT),
             traits.row(LOWER_ROW, size, level=LOWER_LEVEL, light=LOWER_LIGHT),
         )
+        lateral, pointed = SHORT_LATERAL * traits.draw(), POINTED * traits.draw()
+        upper = replace(
+            upper,
+            rounded=upper.rounded * (1 + ROUNDED * traits.draw()),
+            taper=1 + TAPER * traits.draw(),
+            cleft=upper.cleft * (1 + CLEFT * traits.draw()),
+            teeth=_shaped(upper.teeth, lateral, pointed),
+            others=_shaped(upper.others or upper.teeth, lateral, pointed),
+        )
         return cls(
             upper=replace(upper, edge=float(np.clip(edge, *EDGE_LIMITS)), middle=middle),
             lower=replace(lower, middle=middle / 2),
             tint=light * np.array([1 + warm / 4, 1.0, 1 - warm]),
         )
+
+
+def _shaped(teeth: tuple[Tooth, ...], shorter: float, pointed: float) -> tuple[Tooth, ...]:
+    """One side of an upper row with other lateral incisors and canines."""
+    central, lateral, canine, *others = teeth
+    return (
+        central,
+        lateral._replace(shorter=lateral.shorter + shorter),
+        canine._replace(pointed=canine.pointed + pointed),
+        *others,
+    )
 
 
 class _Traits:

@@ -34,6 +34,7 @@ ENAMEL_TINT, TONGUE_TINT = 0.22, 0.4  # share of the light's tint that these tak
 
 # The photograph's own enamel: brightness against the usual one, and share of its hue.
 ENAMEL_LIMITS, OWN_ENAMEL = (0.80, 1.25), 0.5
+BRIGHTEST = 226  # luma of enamel, 0..255: lighter teeth would lose their shape
 # Enamel beside the white of eyes: its brightness, in ten photographs that show both 1.0 to 1.4; the
 # limits of that against the usual enamel's; share of the white's hue.
 ENAMEL_OF_WHITE, WHITE_LIMITS, WHITE_HUE = 1.17, (0.75, 1.3), 0.3
@@ -103,6 +104,7 @@ class ToothRow:
         rounded: Share of `MESIAL_ROUNDING` and `DISTAL_ROUNDING` that its corners have.
         others: Those of the other side, to the right in the picture; None: the same.
         middle: u of the midline.
+        taper: Share of `NECK_NARROWER` by which its crowns are narrower at the gum.
     """
 
     teeth: tuple[Tooth, ...]
@@ -117,6 +119,7 @@ class ToothRow:
     rounded: float
     others: tuple[Tooth, ...] | None = None
     middle: float = 0.0
+    taper: float = 1.0
 
 
 UPPER_ROW = ToothRow(
@@ -227,7 +230,7 @@ class MouthSprites:
         if self.enamel is None:
             return (self._beside_white(usual) * self._grey(self.tone)).astype(np.float32)
         seen, expected = (float(colour @ LUMA) for colour in (self.enamel, usual))
-        luma = np.clip(seen / expected, *ENAMEL_LIMITS) * expected
+        luma = min(np.clip(seen / expected, *ENAMEL_LIMITS) * expected, BRIGHTEST)
         own = self.enamel / max(seen, 1.0)
         return luma * (OWN_ENAMEL * own + (1 - OWN_ENAMEL) * usual / expected)
 
@@ -312,7 +315,7 @@ class _Crowns:
         inwards = (edge - v) * row.outwards
         along = np.clip(inwards / row.length, 0, LONGEST)
         neck = np.clip((along - NECK_FROM) / (1 - NECK_FROM), 0, 1) ** 1.5
-        outline = half * (1 - NECK_NARROWER * neck)
+        outline = half * (1 - NECK_NARROWER * row.taper * neck)
         return cls(
             across=across,
             inwards=inwards,
