@@ -113,3 +113,19 @@ def test_the_light_moves_with_the_head(portrait: NDArray[np.uint8], rig: Rig) ->
     apart = np.abs(drawn.astype(np.int16) - GREY).max(2)
     cv2.fillPoly(apart, [moved[list(mesh.OVAL)].round().astype(np.int32)], 0)
     assert apart.max() < 3  # what filters leave of an even grey
+
+
+def test_raised_brows_let_light_into_eyes_that_are_in_their_shade(
+    portrait: NDArray[np.uint8], rig: Rig
+) -> None:
+    shaded = np.full_like(portrait, GREY)
+    for landmark in (222, 442):
+        x, y = rig.points[landmark, :2].round().astype(int)
+        reach = round(0.06 * rig.frame.height)
+        shaded[y - reach : y + reach, x - reach : x + reach] = round(0.5 * GREY)
+    even = np.full_like(portrait, GREY)
+    deep, flat = (np.mean(at(lit(one, rig, brow=0.8), rig, 222, 442)) for one in (shaded, even))
+    assert deep > 5
+    assert abs(flat) < 2
+    assert np.mean(at(lit(shaded, rig, brow=-0.4), rig, 222, 442)) < -3
+    assert np.mean(at(lit(even, rig, brow=0.8), rig, 69, 299)) < 0

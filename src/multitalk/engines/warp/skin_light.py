@@ -2,8 +2,9 @@
 
 Moved pixels keep the light of the photograph, but skin does not. Turned towards the light it is
 brighter; a jaw that drops turns the skin below the lip down; corners that go out deepen the folds
-beside the nose and light the skin beside the chin. All of it is a gain on the drawn face, from
-smooth fields on the lattice. Gains and sizes are measured on films of speakers, against what
+beside the nose and light the skin beside the chin; brows that rise let light into the sockets of
+the eyes. All of it is a gain on the drawn face, from smooth fields on the lattice; the forehead's
+creases are finer (`creases.py`). Gains and sizes are measured on films of speakers, against what
 moving the picture alone does (docs/experiments.md).
 """
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.engines.warp.colour import LUMA
+from multitalk.engines.warp.creases import Creases
 from multitalk.engines.warp.displacement import Grid, displace_points, enlarge
 from multitalk.engines.warp.expressions import smile_strength
 from multitalk.engines.warp.rig import INDEX, Rig
@@ -54,6 +56,17 @@ WIDENED = (
     Patch((57, 287), 0.055, 0.075, -0.40),  # at the corners
 )
 WIDENED_FOLD = -0.44
+# Where the brows rise by weight 1: the forehead leans back, and the sockets come out of the brows'
+# shade, the more the deeper it is: change per relative difference to the cheeks, and its limit.
+RAISED = (
+    Patch((69, 299), 0.35, 0.22, -0.022),
+    Patch((104, 333), 0.30, 0.20, -0.022),
+)
+SOCKETS = (
+    Patch((222, 442), 0.20, 0.085, 1.0),
+    Patch((221, 441), 0.12, 0.12, 0.6),
+)
+SOCKET_LIGHT, MOST_SOCKET_LIGHT, LOWEST_RAISED = 0.17, 0.20, -0.5
 # Mouth widths by which the mouth is wider for weight 1. Round lips smooth the folds.
 WIDER = {"spread": 0.15, "smile": 0.16, "round": -0.05}
 MOST_OPENED, MOST_WIDENED = (-0.05, 0.14), (-0.05, 0.20)
@@ -78,6 +91,7 @@ FEATURE_MARGIN = 0.02  # face widths around eyes, brows, nostrils and lips, whic
 OUTLINE_FADE = 0.10  # face widths inside the outline over which all changes begin
 ROOMY = 2  # times the photographed face: it grows as the head comes nearer and turns
 FINE = 4  # steps per lattice step at which outlines are drawn
+CREASE_STEPS = 5  # per lattice step, at which creases are found; odd, as `enlarge` takes
 
 
 class SkinLight:
@@ -95,7 +109,12 @@ class SkinLight:
         self._outline = rig.points[list(mesh.OVAL), :2]
         skin, whole = _Skin.of(rig), rig.upper.grid
         front = np.float32(1 - rig.frame.in_profile)
-        changes = (*_turned(picture, skin), _opened(skin), _widened(skin))
+        changes = (
+            *_turned(picture, skin),
+            _opened(skin),
+            _widened(skin),
+            _raised(picture, skin),
+        )
         room = (skin.grid.shape[0] + 4) * (skin.grid.shape[1] + 4) * whole.step**2
         self._room = np.empty(ROOMY * 3 * room, np.float32)
         offset = skin.grid.x - whole.x, skin.grid.y - whole.y
@@ -104,6 +123,7 @@ class SkinLight:
             np.ascontiguousarray(front * one[..., None] * TINT, np.float32) for one in changes
         ]
         self._even = np.ones_like(self._changes[0])
+        self._creases = Creases(picture, rig)
 
     def shine(
         self,
@@ -135,7 +155,30 @@ class SkinLight:
         x0, y0, x1, y1 = part.grid.box(*frame.shape[:2])
         view = frame[y0:y1, x0:x1]
         light = enlarge(np.asarray(gain, np.float32), part.grid, self._room)
+        self._crease(light, part, weights, moved=moved, inverse=inverse)
         cv2.multiply(view, light[: y1 - y0, : x1 - x0], dst=view, dtype=cv2.CV_8U)
+
+    def _crease(
+        self, light: Array, face: "_LatticePart", weights: Array, *, moved: Array, inverse: Array
+    ) -> None:
+        """Add the creases of the forehead to the light on a face, in place."""
+        if not self._creases.are_seen(weights):
+            return
+        whole = self._rig.upper.grid
+        outline = displace_points(self._creases.outline, moved, whole)
+        part = _LatticePart.around(outline, whole, margin=0).within(face)
+        corner = np.array((whole.x, whole.y), np.float32)
+        places = inverse[part.rows, part.columns] * np.float32(whole.step) + corner
+        # On a finer lattice, then at pixels: `resize` puts a value of it so much beside its place.
+        places += np.float32((whole.step / CREASE_STEPS - 1) / 2)
+        fine = Grid(0, 0, CREASE_STEPS, part.grid.shape)
+        at = enlarge(self._creases.on_map(places), fine)
+        lines = self._creases.change(weights, np.ascontiguousarray(at))
+        row, column = part.grid.y - face.grid.y, part.grid.x - face.grid.x
+        height, width = ((lines_along - 1) * whole.step for lines_along in part.grid.shape)
+        view = light[row : row + height, column : column + width]
+        gain = cv2.resize(1 + lines[:-1, :-1], (width, height), interpolation=cv2.INTER_LINEAR)
+        cv2.multiply(view, cv2.cvtColor(gain, cv2.COLOR_GRAY2RGB), dst=view)
 
     def _gain(self, weights: Array, gap: float) -> Array:
         """The gain on the face as photographed, [rows, columns, 3] of its part of the lattice."""
@@ -146,6 +189,7 @@ class SkinLight:
             float(weights[INDEX["pitch"]]),
             min(max(opened, MOST_OPENED[0]), MOST_OPENED[1]),
             min(max(widened, MOST_WIDENED[0]), MOST_WIDENED[1]),
+            max(float(weights[INDEX["brow"]]), LOWEST_RAISED),
         )
         gain = self._even.copy()
         for state, change in zip(states, self._changes, strict=True):
@@ -176,6 +220,21 @@ class _LatticePart(NamedTuple):
         top, bottom = _lines(y0 - grid.y, y1 - grid.y, grid.step, rows, margin)
         part = grid.crop(top, bottom, left, right)
         return cls(slice(top, bottom), slice(left, right), part)
+
+    def within(self, other: "_LatticePart") -> "_LatticePart":
+        """What of it is in another part of the same lattice."""
+        top, bottom = _overlap(self.rows, other.rows)
+        left, right = _overlap(self.columns, other.columns)
+        x = other.grid.x + (left - other.columns.start) * other.grid.step
+        y = other.grid.y + (top - other.rows.start) * other.grid.step
+        grid = Grid(x, y, other.grid.step, (bottom - top, right - left))
+        return _LatticePart(slice(top, bottom), slice(left, right), grid)
+
+
+def _overlap(one: slice, other: slice) -> tuple[int, int]:
+    """First and end of the lines that are in both, two or more of the other's."""
+    start = min(max(one.start, other.start), other.stop - 2)
+    return start, max(min(one.stop, other.stop), start + 2)
 
 
 def _lines(first: float, last: float, step: int, count: int, margin: int) -> tuple[int, int]:
@@ -257,6 +316,29 @@ def _widened(skin: _Skin) -> Array:
     folded = min(smile_strength(skin.rig.frame) / FOLDED, 1.0)
     total = (1 - (1 - FOLDED_DEEPENS) * folded) * WIDENED_FOLD * _on_folds(skin)
     return _beside_the_lips(total + sum(_on_patch(skin, patch) for patch in WIDENED), skin)
+
+
+def _raised(picture: NDArray[np.uint8], skin: _Skin) -> Array:
+    """Change of brightness where the brows are raised by weight 1, [rows, columns]."""
+    luma = _luma_at(picture, skin)
+    cheeks = _mean_luma(luma, skin, mesh.CHEEKS)
+    total = np.asarray(sum(_on_patch(skin, patch) for patch in RAISED))
+    for side in range(2):
+        shade = _mean_luma(luma, skin, tuple(patch.landmarks[side] for patch in SOCKETS))
+        deeper = max(cheeks / max(shade, 1.0) - 1, 0.0)
+        light = min(SOCKET_LIGHT * deeper, MOST_SOCKET_LIGHT)
+        for patch in SOCKETS:
+            landmark = patch.landmarks[side]
+            total += light * _on_patch(skin, patch._replace(landmarks=(landmark, landmark)))
+    return (total * skin.inside).astype(np.float32)
+
+
+def _mean_luma(luma: NDArray[np.float64], skin: _Skin, landmarks: tuple[int, ...]) -> float:
+    """Mean at some landmarks of a luma at lattice points."""
+    corner, step = (skin.grid.x, skin.grid.y), skin.grid.step
+    places = (skin.rig.points[list(landmarks), :2] - corner) / step
+    columns, rows = np.clip(places.round().astype(int), 0, np.array(luma.shape[::-1]) - 1).T
+    return float(luma[rows, columns].mean())
 
 
 def _beside_the_lips(change: Array, skin: _Skin) -> Array:
