@@ -13,7 +13,9 @@ def gestures(seed: int, frames: int, person: int = 0, loudness: float = 0.5) -> 
 
 
 def as_rows(track: list[Gesture]) -> np.ndarray:
-    return np.array([[*g.motion[:7], g.brow, g.closed, *g.look, *g.motion[7:]] for g in track])
+    return np.array(
+        [[*g.motion[:7], g.brows.raised, g.closed, *g.look, *g.motion[7:]] for g in track]
+    )
 
 
 def around_an_onset(seed: int, begins: int = 25) -> list[Gesture]:
@@ -203,7 +205,7 @@ def test_a_stressed_word_lifts_the_brows_and_then_lowers_the_head() -> None:
         quiet = calm.step(activity=1, loudness=0.3)
         loud = stressed.step(activity=1, loudness=1.0 if 90 <= frame < 96 else 0.3)
         lower.append(loud.motion[1] - quiet.motion[1])
-        higher.append(loud.brow - quiet.brow)
+        higher.append(loud.brows.raised - quiet.brows.raised)
     assert max(higher) > 0.2
     nod = np.argmin(lower)
     assert lower[nod] < np.radians(-1)
@@ -219,7 +221,7 @@ def test_brows_of_speakers_are_mostly_as_high_as_photographed() -> None:
         for _ in range(100):  # syllables, one in five stressed
             loudness = 0.85 if rng.random() < 0.2 else rng.uniform(0.35, 0.6)
             for share in (0.5, 1.0, 1.0, 0.6, 0.4):
-                heights.append(source.step(activity=1.0, loudness=share * loudness).brow)
+                heights.append(source.step(activity=1.0, loudness=share * loudness).brows.raised)
     low, middle, high = np.percentile(heights, (25, 50, 75))
     assert low < 0 < high < 0.35
     assert -0.1 < middle < 0.15

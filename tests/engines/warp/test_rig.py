@@ -287,3 +287,36 @@ def test_what_is_close_behind_the_far_side_of_a_turned_head_moves_little(
     moved = side.upper.displacement(pose(yaw=0.1).weights)
     shifts = (displace_points(places, moved, side.upper.grid) - places)[:, 0]
     assert shifts[:-1].mean() < 0.29 * shifts[-1]
+
+
+def test_cheeks_rise_with_the_corners_of_a_wide_mouth_and_sink_with_round_lips(rig: Rig) -> None:
+    corners = (mesh.RIGHT_MOUTH_CORNER, mesh.LEFT_MOUTH_CORNER)
+    cheeks, under_eyes = (205, 425), (230, 450)
+    for name, sign in (("spread", 1), ("round", -1)):
+        corner, cheek, eye = (
+            sign * drawn_up(rig, landmarks, **{name: 1.0})
+            for landmarks in (corners, cheeks, under_eyes)
+        )
+        assert corner > 0
+        assert cheek > 0.2 * corner
+        assert cheek > eye > 0.05 * cheek
+
+
+def test_brows_lean_to_one_side_and_lids_squint_from_below(rig: Rig) -> None:
+    right, left = (
+        drawn_up(rig, brow[1:4], lean=1.0) for brow in (mesh.RIGHT_BROW_LOWER, mesh.LEFT_BROW_LOWER)
+    )
+    assert right > 0.01 * rig.frame.height
+    assert left < -0.01 * rig.frame.height
+    lower, upper, cheek, brow = (
+        drawn_up(rig, landmarks, squint=1.0)
+        for landmarks in (
+            (*mesh.RIGHT_EYE_LOWER[3:-3], *mesh.LEFT_EYE_LOWER[3:-3]),
+            (*mesh.RIGHT_EYE_UPPER[3:-3], *mesh.LEFT_EYE_UPPER[3:-3]),
+            (205, 425),
+            (*mesh.RIGHT_BROW_LOWER, *mesh.LEFT_BROW_LOWER),
+        )
+    )
+    assert lower > 0.006 * rig.frame.height
+    assert upper < 0 < cheek < 0.4 * lower
+    assert abs(brow) < 0.2 * lower

@@ -33,7 +33,9 @@ AMPLITUDES: Mapping[str, Amplitude] = MappingProxyType(
         "open corners out": Amplitude(0.06, "lip gap"),
         "open smile's corners down": Amplitude(0.14, "lip gap"),
         "spread corners out": Amplitude(0.148 / 2, "mouth"),
-        "spread corners up": Amplitude(-0.05 / 2, "mouth"),
+        # Corners rise by 0.7 of their way out, as on films, the whole mouth by 0.2 of it.
+        "spread corners up": Amplitude(-0.04, "mouth"),
+        "spread mouth up": Amplitude(-0.015, "mouth"),
         "spread lower lip thinner": Amplitude(-0.02, "mouth"),
         "spread upper lip thinner": Amplitude(0.012, "mouth"),
         "round lower lip fuller": Amplitude(0.038, "mouth"),
@@ -63,5 +65,6 @@ AMPLITUDES: Mapping[str, Amplitude] = MappingProxyType(
         "smile fades, cheeks down": Amplitude(0.045, "height"),
         "frown inner brows down": Amplitude(0.030, "height"),
         "frown inner brows in": Amplitude(-0.018, "face"),
+        "lean brows": Amplitude(-0.028, "height"),
     }
 )

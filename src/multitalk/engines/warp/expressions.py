@@ -10,11 +10,12 @@ from multitalk.array_types import DoubleArray
 from multitalk.engines.warp.amplitudes import AMPLITUDES
 from multitalk.engines.warp.face_frame import HeadFrame, MouthLayout, distance_inside_outline
 from multitalk.engines.warp.smoothing import ramp, smoothstep
+from multitalk.engines.warp.upper_face import upper_face_shapes
 from multitalk.face import mesh
 
 EXPRESSIONS = (
     *("seal", "open", "spread", "round", "funnel", "press", "tuck", "lift"),
-    *("brow", "smile", "squint", "frown", "relax"),
+    *("brow", "lean", "smile", "squint", "frown", "relax"),
 )
 
 # Proportions of a relaxed mouth, measured on photographs of closed, unsmiling mouths.
@@ -49,23 +50,18 @@ SEAL_LOWER_THIN, SEAL_UPPER_THIN, CLOSING_THIN = 0.36, 0.35, 0.15
 LEVEL_REACH, LEVEL_SKIN_STARTS, LEVEL_SKIN_SIDE, LEVEL_SKIN_DOWN = 1.1, 0.9, 0.5, 0.4
 SIDEWAYS_REACH, SIDEWAYS_FADE = 1.25, 0.5
 SPREAD_CORNER_SIDE, SPREAD_CORNER_DOWN = (1, 0.45), 0.3
+# Where cheeks rise, and go aside, as a mouth widens: fitted to films (docs/experiments.md).
+WIDE_CHEEK_SIDE, WIDE_CHEEK_DOWN = (1.5, 1.0), (-0.6, 0.45)
+CHEEK_ASIDE_SIDE, CHEEK_ASIDE_DOWN = (1.8, 0.7), (-0.35, 0.45)
+CHEEKS_UP, CHEEKS_ASIDE = 0.25, 0.22  # shares of the corners' way out
+# Shares of the corners' way in by which a rounded mouth sinks, and its corners beyond that.
+ROUND_SINKS, ROUND_CORNERS_SINK = 0.3, 0.2
 ROUND_SIDE, ROUND_THIN = 0.50, 0.7
 FUNNEL_SIDE = 0.55  # `side` beyond which funnelled lips meet
 TUCK_LOWER_THIN, TUCK_UPPER_THIN, LIFT_THIN = 0.1, 0.3, 0.4
 UNDER_NOSE_SIDE, UNDER_NOSE_DOWN = 0.8, (-0.25, 0.12)
 SMILE_CORNER_SIDE, SMILE_CORNER_DOWN, SMILE_CHEEK_DOWN = (1.05, 0.55), 0.35, (-0.55, 0.30)
-# A squint: shares of the gap between the lids by which they meet it, and face heights below the
-# lower ones over which the skin follows.
-SQUINT_LOWER, SQUINT_UPPER, SQUINT_DOWN = 0.25, 0.10, 0.08
 SINKING_CHEEK_SIDE, SINKING_CHEEK_DOWN = (1.35, 0.55), (-0.55, 0.40)
-BROW_LID_MARGIN, BROW_UP = 0.02, 0.10  # face heights: still skin above the lid, falloff upwards
-BROW_FADES_OVER = (0.25, 1.0)  # share of the way from brow to lid
-BROW_STRETCHES = 0.8  # of the skin between brow and lid: a low brow rises less
-BROW_OPENS_EYE = 0.13  # share of a brow's movement by which the upper lid follows
-UPPER_LIDS = (*mesh.RIGHT_EYE_UPPER[2:-2], *mesh.LEFT_EYE_UPPER[2:-2])
-LOWER_LIDS = (*mesh.RIGHT_EYE_LOWER[2:-2], *mesh.LEFT_EYE_LOWER[2:-2])
-INNER_BROW = 0.16  # face widths from a brow's inner end: falloff of a frown
-
 OUTLINE_MARGIN = 0.11  # face widths inside the outline over which expressions are damped
 DAMPED_LIP = 0.35  # share of an expression that remains of lips at the outline
 DAMPED = ("spread", "round", "tuck", "lift", "smile", "relax")
@@ -78,9 +74,9 @@ def expression_displacements(frame: HeadFrame, layout: MouthLayout) -> dict[str,
     the jaw; `spread` and `round` shape vowels; `funnel` as large as `open` makes its opening
     round: the lips meet at the sides; `press` presses the lips for bilabials; `tuck`
     brings the lower lip under the upper teeth (f, v); `lift` shows the upper teeth; `brow` raises
-    the brows; `smile` raises the mouth's corners and the cheeks; `squint` narrows the eyes;
-    `frown` draws the inner brows down and together; `relax` takes back what `seal` leaves of the
-    photograph's smile. Negative weights do the opposite.
+    the brows; `lean` the right one, and lowers the left one; `smile` raises the mouth's corners and
+    the cheeks; `squint` narrows the eyes; `frown` draws the inner brows down and together; `relax`
+    takes back what `seal` leaves of the photograph's smile. Negative weights do the opposite.
     """
     shapes = _Shapes(frame, layout).all()
     # Expressions near the outline of a turned head must not drag the background along.
@@ -158,11 +154,9 @@ class _Shapes:
             "press": self._press(),
             "tuck": self._tuck(),
             "lift": self._lift(),
-            "brow": self._brow(),
             "smile": self._smile(),
-            "squint": self._squint(),
-            "frown": self._frown(),
             "relax": self._relax(),
+            **upper_face_shapes(self._frame, self._pixels),
         }
 
     def _open(self) -> DoubleArray:
@@ -215,10 +209,9 @@ class _Shapes:
         layout, pixels = self._layout, self._pixels
         d = _zeros()
         d[:, 0] = pixels["spread corners out"] * self._sideways()
-        at_corner = _bell(np.abs(layout.side), *SPREAD_CORNER_SIDE) * _bell(
-            layout.below, 0, SPREAD_CORNER_DOWN
-        )
-        d[:, 1] += pixels["spread corners up"] * np.where(layout.corner, 1, at_corner)
+        d[:, 1] += pixels["spread corners up"] * self._at_corner()
+        d[:, 1] += pixels["spread mouth up"] * layout.around
+        d += pixels["spread corners out"] * self._cheeks_of_a_wide_mouth()
         d[layout.lower, 1] += (pixels["spread lower lip thinner"] * layout.ring)[layout.lower]
         d[layout.upper, 1] += (pixels["spread upper lip thinner"] * layout.ring)[layout.upper]
         return d
@@ -228,8 +221,13 @@ class _Shapes:
         layout, ring, pixels = self._layout, self._layout.ring, self._pixels
         drawn_in = self._resting_width - ROUND_WIDTH * self._relaxed_width
         d = _zeros()
-        d[:, 0] = -drawn_in * self._frame.mouth_width / 2 * self._sideways()
+        corners_in = drawn_in * self._frame.mouth_width / 2
+        d[:, 0] = -corners_in * self._sideways()
         d[:, 1] += self._rest_of_a_smile()
+        d[:, 1] += corners_in * (
+            ROUND_SINKS * layout.around + ROUND_CORNERS_SINK * self._at_corner()
+        )
+        d -= corners_in * self._cheeks_of_a_wide_mouth()
         # The narrower the mouth, the thicker the lips. At the sides they meet: a round opening.
         fuller = layout.arch * drawn_in / (1 - ROUND_WIDTH)
         at_sides = (1 - _bell(layout.side, 0, ROUND_SIDE)) * (1 - ROUND_THIN * ring)
@@ -301,39 +299,11 @@ class _Shapes:
         d[:, 1] += np.where(layout.lip, 0, pixels["smile cheeks up"] * cheek)
         return d
 
-    def _squint(self) -> DoubleArray:
-        y = self._frame.local[: mesh.NUM_FACE_POINTS, 1]
-        lid, floor = (y[list(edge)].mean() for edge in (UPPER_LIDS, LOWER_LIDS))
-        gap = max(floor - lid, 1.0)
-        below = np.maximum(y - floor, 0)
-        at_lower = smoothstep((y - lid) / gap, 0, 1) * _bell(
-            below, 0, SQUINT_DOWN * self._frame.height
-        )
-        d = _zeros()
-        d[:, 1] = gap * (SQUINT_UPPER * self._at_upper_lids() - SQUINT_LOWER * at_lower)
-        return d
-
     def _relax(self) -> DoubleArray:
         smile_left = max(0.0, self._resting_width - self._relaxed_width)
         d = _zeros()
         d[:, 0] = -smile_left * self._frame.mouth_width / 2 * self._sideways()
         d[:, 1] = smile_strength(self._frame) * self._rest_of_a_smile()
-        return d
-
-    def _brow(self) -> DoubleArray:
-        d = _zeros()
-        share = np.maximum(self._at_brows(), BROW_OPENS_EYE * self._at_upper_lids())
-        d[:, 1] = max(self._pixels["brow up"], -BROW_STRETCHES * self._brow_above_lid()) * share
-        return d
-
-    def _frown(self) -> DoubleArray:
-        x = self._frame.local[: mesh.NUM_FACE_POINTS, 0]
-        inner_end = np.abs(x[list(mesh.BROWS)]).min()  # of the brows, next to the nose
-        from_end = np.clip(np.abs(x) - inner_end, 0, None) / (INNER_BROW * self._frame.width)
-        inner = self._at_brows() * np.exp(-(from_end**2))
-        d = _zeros()
-        d[:, 1] = self._pixels["frown inner brows down"] * inner
-        d[:, 0] = self._pixels["frown inner brows in"] * inner * np.clip(x / inner_end, -1, 1)
         return d
 
     def _shape_of_parted_lips(self) -> DoubleArray:
@@ -380,6 +350,27 @@ class _Shapes:
         raised = amplitude * smile_strength(self._frame) * self._frame.height
         return np.where(layout.lip, 0, raised * beside * above)
 
+    def _cheeks_of_a_wide_mouth(self) -> DoubleArray:
+        """How cheeks and folds rise and go aside for each pixel of the corners' way out: [468, 3].
+
+        They do so beyond what the skin next to the corners does.
+        """
+        layout, away = self._layout, np.abs(self._layout.side)
+        up = _bell(away, *WIDE_CHEEK_SIDE) * _bell(layout.below, *WIDE_CHEEK_DOWN)
+        aside = _bell(away, *CHEEK_ASIDE_SIDE) * _bell(layout.below, *CHEEK_ASIDE_DOWN)
+        d = _zeros()
+        d[:, 0] = CHEEKS_ASIDE * aside * np.sign(layout.side)
+        d[:, 1] = -CHEEKS_UP * up
+        d[layout.lip] = 0
+        return d
+
+    def _at_corner(self) -> DoubleArray:
+        """1 at the corners, fading along the lips and around: [468]."""
+        layout = self._layout
+        beside = _bell(np.abs(layout.side), *SPREAD_CORNER_SIDE)
+        fading = beside * _bell(layout.below, 0, SPREAD_CORNER_DOWN)
+        return np.where(layout.corner, 1, fading)
+
     def _sideways(self) -> DoubleArray:
         """Sign and size of a sideways pull, fading beyond the corners: [468]."""
         layout, distance = self._layout, np.abs(self._layout.side)
@@ -387,30 +378,6 @@ class _Shapes:
             distance > SIDEWAYS_REACH, np.exp(-(distance - SIDEWAYS_REACH) / SIDEWAYS_FADE), 1
         )
         return np.sign(layout.side) * np.minimum(distance, SIDEWAYS_REACH) * layout.around * fade
-
-    def _at_brows(self) -> DoubleArray:
-        """1 along the brows, fading into the forehead and to 0 at the upper lids: [468]."""
-        frame, level = self._frame, self._level_of_brows()
-        y = frame.local[: mesh.NUM_FACE_POINTS, 1]
-        middle_of_lid = mesh.RIGHT_EYE_UPPER[len(mesh.RIGHT_EYE_UPPER) // 2]
-        lid = frame.local[middle_of_lid, 1] - BROW_LID_MARGIN * frame.height
-        way = np.maximum(lid - level, BROW_LID_MARGIN * frame.height)
-        return np.where(
-            y > level,
-            1 - smoothstep((y - level) / way, *BROW_FADES_OVER),
-            np.exp(-(((y - level) / (BROW_UP * frame.height)) ** 2)),
-        )
-
-    def _level_of_brows(self) -> DoubleArray:
-        """Where the brows are above or below each landmark, pixels down: [468].
-
-        Along their own curve: raised from a straight line, the arch of a brow would grow.
-        """
-        local = self._frame.local
-        brows = local[[*mesh.RIGHT_BROW_LOWER, *mesh.LEFT_BROW_LOWER]]
-        order = np.argsort(brows[:, 0])
-        x = local[: mesh.NUM_FACE_POINTS, 0]
-        return np.interp(x, brows[order, 0], brows[order, 1])
 
     def _at_nose(self) -> DoubleArray:
         """1 on the base of the nose and below it, 0 at its root and beside it: [468]."""
@@ -420,21 +387,6 @@ class _Shapes:
         above_mouth = 1 - smoothstep(self._layout.below, *OPEN_NOSE_ENDS)
         beside = (q[:, 0] - base[0]) / self._frame.width
         return down * above_mouth * _bell(beside, 0, OPEN_NOSE_SIDE)
-
-    def _brow_above_lid(self) -> float:
-        """Pixels from the brows down to the upper lids."""
-        y = self._frame.local[:, 1]
-        brows = (*mesh.RIGHT_BROW_LOWER, *mesh.LEFT_BROW_LOWER)
-        lids = (*mesh.RIGHT_EYE_UPPER[3:-3], *mesh.LEFT_EYE_UPPER[3:-3])
-        return max(0.0, float(y[list(lids)].mean() - y[list(brows)].mean()))
-
-    def _at_upper_lids(self) -> DoubleArray:
-        """1 from the brows to the upper lids, 0 from the lower lids on and far above: [468]."""
-        y = self._frame.local[: mesh.NUM_FACE_POINTS, 1]
-        lid, floor = (y[list(edge)].mean() for edge in (UPPER_LIDS, LOWER_LIDS))
-        eye = 1 - smoothstep((y - lid) / max(floor - lid, 1.0), 0, 1)
-        above = np.minimum(y - y[list(mesh.BROWS)].mean(), 0)
-        return eye * _bell(above, 0, BROW_UP * self._frame.height)
 
 
 def _zeros() -> DoubleArray:

@@ -1,4 +1,4 @@
-"""Gestures: head posture, sway, nods with the voice, brows, glances and blinks.
+"""Gestures: head posture, sway, nods with the voice, glances and blinks; brows.
 
 Amplitudes, rates and spectra are those of filmed speakers (docs/experiments.md). Everything is a
 function of the seed and of the frames so far: a talk does not depend on its chunks, and an hour
@@ -14,6 +14,7 @@ import numpy as np
 from multitalk.array_types import DoubleArray
 from multitalk.engines.warp.breathing import SWELL as BREATH_SWELL
 from multitalk.engines.warp.breathing import Breath, Breathing
+from multitalk.engines.warp.brow_motion import BrowPose, Brows
 from multitalk.engines.warp.gaze import (
     GAZE_BY_PITCH,
     GAZE_BY_YAW,
@@ -73,16 +74,11 @@ HOLD_SECONDS, LISTENING_HOLD_SECONDS = (0.30, 0.22), (1.2, 0.6)
 
 CHIN_BY_BREATH = 1.2 * DEGREE  # up, while a breath is drawn
 
-# Voice to head and brows: time constants (seconds), delay and size of nods.
+# Voice to head: time constants (seconds), delay and size of nods.
 ACTIVITY_SECONDS, VOICE_SECONDS, HABIT_SECONDS = 0.32, 0.04, 1.0
-BROW_SECONDS, NOD_FILTER_SECONDS = 0.06, 0.05
+NOD_FILTER_SECONDS = 0.05
 NOD_SECONDS = 0.32  # between a stress and its nod
 NOD = 0.12  # radians per unit of stress
-# Brows rise with what is stressed beyond `BROW_FROM`, and rest so much lower while their owner
-# speaks that they are mostly at the photograph's height, as those of filmed speakers.
-BROW_BY_STRESS, BROW_FROM, BROW_RESTS = 2.6, 0.06, 0.20
-BROW_NOISE, BROW_NOISE_RATE, SILENT_BROW = 0.30, 0.5, 0.3
-BROW_LIMITS = (-0.5, 0.9)
 
 # Glances: standard deviations, limits (eye widths, across and down), share, seconds.
 GLANCE, GLANCE_LIMITS, GLANCE_SHARE = (0.05, 0.018), ((-0.09, 0.09), (-0.03, 0.04)), 0.5
@@ -107,14 +103,14 @@ class Gesture:
 
     Attributes:
         motion: Weights of `head_motion.MOTIONS`, [11].
-        brow: Raised brows, 0..1; negative is lowered.
+        brows: Of the upper face.
         closed: Lids, 0 open .. 1 shut.
         look: Shift of the irises (right, down), eye widths.
         parted: How far the lips part for a breath, 0..1.
     """
 
     motion: DoubleArray
-    brow: float
+    brows: BrowPose
     closed: float
     look: tuple[float, float]
     parted: float
@@ -145,17 +141,16 @@ class Gestures:
         rng = np.random.default_rng([seed, person])
         self._posture = _Posture(rng)
         self._sway = [SmoothNoise(rng, rate=rate) for rate in SWAY_RATES]
-        self._brows = SmoothNoise(rng, rate=BROW_NOISE_RATE)
         self._activity = LowPass(ACTIVITY_SECONDS)
         self._voice = LowPass(VOICE_SECONDS)
         self._habit = LowPass(HABIT_SECONDS)  # recent loudness of the voice
-        self._raised = LowPass(BROW_SECONDS)
         self._nod = LowPass(NOD_FILTER_SECONDS)
         # Each filter delays by twice its time constant.
         delay = NOD_SECONDS - 2 * (VOICE_SECONDS + NOD_FILTER_SECONDS)
         self._stresses = deque([0.0] * round(delay * FPS))
         self._body = (LowPass(BODY_SECONDS), LowPass(BODY_SECONDS))
         # Each draws from a generator of its own: when one draws does not change another.
+        self._brows = Brows(seed, person)
         self._breathing = Breathing(np.random.default_rng([seed, person, 3]))
         self._blinks = _Blinks(np.random.default_rng([seed, person, 4]))
         self._glances = _Glances(np.random.default_rng([seed, person, 5]))
@@ -167,6 +162,7 @@ class Gestures:
         *,
         activity: float,
         loudness: float,
+        melody: float = 0.0,
         gaze: Gaze = NEUTRAL_GAZE,
         liveliness: float = 1.0,
         cue: Cue = NO_CUE,
@@ -176,6 +172,7 @@ class Gestures:
         Args:
             activity: Whether the person speaks, 0..1.
             loudness: Of the voice, 0..1.
+            melody: Semitones above the voice's usual pitch.
             gaze: Of the person.
             liveliness: Of the current mood, a factor.
             cue: Of the person's voice.
@@ -199,14 +196,12 @@ class Gestures:
         motion[BODY_X:] = self._shoulders(motion)
         motion[SWELL] += settled * BREATH_SWELL * breath.chest
         motion[BREATHE] += settled * breath.chest
-        noise = BROW_NOISE * self._brows.at(t) * (SILENT_BROW + (1 - SILENT_BROW) * speaking)
-        accent = BROW_BY_STRESS * max(stress - BROW_FROM, 0.0) - BROW_RESTS * speaking + noise
-        brow = lively * self._raised.step(float(np.clip(accent, *BROW_LIMITS)))
+        brows = self._brows.step(speaking=speaking, stress=stress, melody=melody, cue=cue)
         (right, down), (aside, below) = self._glances.step(cue), self._fixation.step()
         look = _look((right + aside, down + below), gaze, motion, min(lively, 1.0))
         turned = max(turned * liveliness, 2 * BLINK_TURN if gaze.shifts and gaze.held else 0.0)
         closed = self._blinks.step(cue, turned=turned)
-        return Gesture(motion, brow, closed, look, breath.parted)
+        return Gesture(motion, brows.scaled(lively), closed, look, breath.parted)
 
     def _shoulders(self, motion: DoubleArray) -> tuple[float, float]:
         """Shift of the shoulders after the head: face widths right, face heights down."""

@@ -44,6 +44,8 @@ TURNED, TURNED_CALMS = (15, 45), 0.6  # degrees of yaw over which a head moves t
 # What prosody adds to brow, smile and frown: of a lively and of a grave voice.
 LIVELY_BROW, LIVELY_SMILE, GRAVE_FROWN = 0.32, 0.15, 0.22
 HIGHEST_BROW = 0.9  # `brow` at most: beyond, the lid's skin stretches
+MOST_FROWN = 1.1  # `frown` at most
+WIDEST_EYES, NARROWEST_EYES = -0.7, 1.2  # `squint`: beyond, irises are oval
 # How far brows sink with shut lids (`brow`), and the share of raised ones that they lose.
 BLINK_BROW, BLINK_LOWERS = 0.06, 0.25
 SMILED_ALREADY = 0.6  # share of `smile` that is not added to a photograph's broad smile
@@ -177,7 +179,12 @@ class PoseAnimator:
         activity, loudness = float(track.activity[frame]), float(track.loudness[frame])
         voice = self._moved * self._prosody.step(activity=activity, loudness=loudness, pitch=pitch)
         gesture = self._gestures.step(
-            activity=activity, loudness=loudness, gaze=gaze, liveliness=mood.liveliness, cue=cue
+            activity=activity,
+            loudness=loudness,
+            melody=self._prosody.melody,
+            gaze=gaze,
+            liveliness=mood.liveliness,
+            cue=cue,
         )
         width = self._calm * float(track.width[frame])
         narrow = -ROUNDED_BY_NARROW * min(width, 0.0)
@@ -242,7 +249,8 @@ class PoseAnimator:
 
         `voice` is the prosody, -1..1.
         """
-        brow = min(gesture.brow + mood.brow + LIVELY_BROW * voice, HIGHEST_BROW)
+        brows = gesture.brows
+        brow = min(brows.raised + mood.brow + LIVELY_BROW * voice, HIGHEST_BROW)
         brow -= self._moved * gesture.closed * (BLINK_BROW + BLINK_LOWERS * max(brow, 0.0))
         weights[INDEX["brow"]] = brow
         smile = mood.smile
@@ -251,12 +259,16 @@ class PoseAnimator:
         smiled = smile_strength(self._rig.frame) if smile > 0 else 0.0
         weights[INDEX["spread"]] += UNSMILED_SPREADS * max(-smile, 0.0)
         weights[INDEX["smile"]] = smile * (1 - SMILED_ALREADY * smiled)
-        weights[INDEX["squint"]] = mood.squint + SMILE_SQUINTS * max(weights[INDEX["smile"]], 0.0)
         unrounded = 1 - weights[INDEX["round"]]  # `round` relaxes a smile, too
         relaxed = min(RELAXED_BY_MOOD * max(-mood.smile, 0.0), 1.0)
         relaxed -= SMILE_RETURNS * max(mood.smile, 0.0)
         weights[INDEX["relax"]] = relaxed * max(unrounded, 0.0)
-        weights[INDEX["frown"]] = mood.frown + GRAVE_FROWN * max(-voice, 0.0)
+        frown = brows.frown + mood.frown + GRAVE_FROWN * max(-voice, 0.0)
+        weights[INDEX["frown"]] = min(frown, MOST_FROWN)
+        weights[INDEX["lean"]] = brows.lean
+        smiling = SMILE_SQUINTS * max(float(weights[INDEX["smile"]]), 0.0)
+        squint = brows.squint + mood.squint + smiling
+        weights[INDEX["squint"]] = min(max(squint, WIDEST_EYES), NARROWEST_EYES)
         weights[-len(MOTIONS) :] = gesture.motion
 
 
@@ -265,12 +277,17 @@ class Prosody:
 
     No emotion recognition: louder and more melodic than usual is lively, softer and flatter is
     grave. Somebody who shouts all the time counts as even.
+
+    Attributes:
+        melody: How far the last voiced frame was above the usual pitch, semitones; 0 in silence and
+            before that is known.
     """
 
     def __init__(self) -> None:
         self._loudness, self._pitch, self._range = (_RunningMean() for _ in range(3))
         self._spoken = 0.0  # seconds
         self._melody = 0.0  # of the last voiced frame, in units of MELODIC
+        self.melody = 0.0
         self._lively = LowPass(SMOOTHING_SECONDS)
 
     def step(self, *, activity: float, loudness: float, pitch: float) -> float:
@@ -282,14 +299,16 @@ class Prosody:
             pitch: Semitones; NaN where unvoiced.
         """
         if activity <= SPEAKS:
+            self.melody = 0.0
             return self._lively.step(0.0)
         self._spoken += 1 / FPS
+        known = ramp(self._spoken, *KNOWN_AFTER)
         louder = (loudness - self._loudness.add(loudness)) / LOUDER
         if np.isfinite(pitch):
-            distance = min(abs(pitch - self._pitch.add(pitch)), MAX_PITCH_DISTANCE)
+            above = float(pitch - self._pitch.add(pitch))
+            distance = min(abs(above), MAX_PITCH_DISTANCE)
             self._melody = (distance - self._range.add(distance)) / MELODIC
-        start, end = KNOWN_AFTER
-        known = np.clip((self._spoken - start) / (end - start), 0, 1)
+            self.melody = known * above if distance < MAX_PITCH_DISTANCE else 0.0
         return self._lively.step(float(known * np.clip((louder + self._melody) / 2, -1, 1)))
 
 

@@ -21,7 +21,7 @@ class Mood:
     Attributes:
         smile: -1 corners of the mouth down .. 1 up.
         frown: -1 inner brows up .. 1 down and together.
-        brow: Raised brows, added to `Gesture.brow`; negative is lowered.
+        brow: Raised brows, added to `BrowPose.raised`; negative is lowered.
         squint: Narrowed eyes, beyond those of a smile; negative is widened.
         lids: Closing of the lids, 0..1.
         liveliness: Factor of the head's gestures.

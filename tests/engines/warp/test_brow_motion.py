@@ -1,0 +1,95 @@
+import numpy as np
+
+from multitalk.engines.warp.brow_motion import LIMITS, LOWEST, BrowPose, Brows
+from multitalk.engines.warp.voice_cues import NO_CUE, Cue
+from multitalk.timebase import FPS
+
+MINUTE = 60 * FPS
+
+
+def held(seed: int, *, frames: int = MINUTE, speaking: float = 1.0) -> np.ndarray:
+    """Weights of the brows of an even voice, [frames, 4]."""
+    brows = Brows(seed, 0)
+    step = {"speaking": speaking, "stress": 0.0, "melody": 0.0, "cue": NO_CUE}
+    return np.array([brows.step(**step) for _ in range(frames)])
+
+
+def accented(seed: int, frames: range, **accent: float) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of an even voice, and with an accent in some frames, [260, 4] each."""
+    plain, other = Brows(seed, 0), Brows(seed, 0)
+    even = {"speaking": 1.0, "stress": 0.0, "melody": 0.0}
+    rows = [
+        (
+            plain.step(**even, cue=NO_CUE),
+            other.step(**(even | accent if frame in frames else even), cue=NO_CUE),
+        )
+        for frame in range(260)
+    ]
+    return np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+
+
+def test_the_same_seed_gives_the_same_brows_and_another_others() -> None:
+    np.testing.assert_array_equal(held(1, frames=200), held(1, frames=200))
+    assert np.abs(held(1, frames=200) - held(2, frames=200)).max() > 0.1
+
+
+def test_brows_hold_attitudes_that_differ_in_shape() -> None:
+    weights = np.concatenate([held(seed) for seed in range(6)])
+    raised, frown, lean, squint = weights.std(0)
+    assert 0.12 < raised < 0.45
+    assert 0.12 < frown < 0.40
+    assert 0.06 < lean < 0.30
+    assert 0.08 < squint < 0.35
+    # Held: a second later most of it is still there; not for good: seven seconds later it is not.
+    drawn = held(0, frames=3 * MINUTE)[:, 1]
+    soon, late = (np.corrcoef(drawn[:-lag], drawn[lag:])[0, 1] for lag in (FPS // 2, 7 * FPS))
+    assert soon > 0.5
+    assert abs(late) < 0.25
+
+
+def test_brows_are_never_quite_still_and_never_beyond_their_limits() -> None:
+    for speaking in (0.0, 1.0):
+        weights = held(3, speaking=speaking)
+        assert np.abs(np.diff(weights[:, 0])).max() < 0.15  # no jump in a frame
+        spans = [np.ptp(weights[at : at + FPS, 0]) for at in range(0, MINUTE - FPS, FPS)]
+        assert min(spans) > 0.005
+        assert (weights <= LIMITS).all()
+        assert (weights >= LOWEST).all()
+
+
+def test_who_is_silent_moves_the_brows_less() -> None:
+    assert held(4, speaking=0.0)[:, :2].std() < 0.7 * held(4)[:, :2].std()
+
+
+def test_free_brows_rise_with_a_stress_and_with_a_high_pitch_and_drawn_ones_frown() -> None:
+    window = range(200, 206)
+    risen, frowned = [], []
+    for accent in ({"stress": 0.35}, {"melody": 7.0}):
+        for seed in range(8):
+            plain, moved = accented(seed, window, **accent)
+            change = (moved - plain)[window.start : window.stop + 8].max(0)
+            if plain[window.start, 1] > 0.35:
+                frowned.append(change[1] - change[0])
+            elif plain[window.start, 1] < 0.1:
+                risen.append(change[0])
+    assert risen
+    assert min(risen) > 0.1
+    assert frowned
+    assert min(frowned) > 0
+
+
+def test_another_attitude_is_taken_with_the_first_word_of_a_phrase() -> None:
+    changes = []
+    for seed in range(20):
+        with_voice, without = Brows(seed, 0), Brows(seed, 0)
+        for frame in range(60):
+            cue = Cue(onset=0.1) if frame >= 40 else NO_CUE
+            began = with_voice.step(speaking=1.0, stress=0.0, melody=0.0, cue=cue)
+            stayed = without.step(speaking=1.0, stress=0.0, melody=0.0, cue=NO_CUE)
+        changes.append(np.abs(np.array(began) - stayed).max())
+    assert np.mean(np.array(changes) > 0.03) > 0.6
+
+
+def test_brows_scaled_beyond_a_face_are_limited() -> None:
+    assert BrowPose(0.8, 0.7, 0.0, -0.3).scaled(2.0) == (*LIMITS[:2], 0.0, LOWEST.squint)
+    assert BrowPose(0.8, 0.4, -0.2, 0.1).scaled(0.0) == (0, 0, 0, 0)
