@@ -49,7 +49,7 @@ class _Attitude(NamedTuple):
 ATTITUDES = (
     _Attitude(0.32, (-0.12, 0.10), (-0.06, 0.12), (-0.08, 0.08), (-0.10, 0.25)),  # at ease
     _Attitude(0.25, (0.15, 0.42), (-0.30, -0.05), (-0.10, 0.15), (-0.25, 0.05)),  # interest
-    _Attitude(0.23, (-0.35, -0.05), (0.20, 0.60), (-0.08, 0.15), (0.15, 0.55)),  # emphasis
+    _Attitude(0.23, (-0.32, -0.05), (0.15, 0.45), (-0.08, 0.15), (0.15, 0.55)),  # emphasis
     _Attitude(0.11, (0.00, 0.30), (-0.05, 0.25), (0.20, 0.55), (0.00, 0.35)),  # doubt
     _Attitude(0.09, (0.05, 0.30), (-0.50, -0.25), (-0.08, 0.10), (0.00, 0.25)),  # concern
 )
@@ -71,7 +71,7 @@ ACCENT_FROWNS, ACCENT_LIFTS = 0.6, 0.15
 RESTS = 0.16  # how much lower brows are while their owner speaks, so that they are mostly level
 ACCENT_SECONDS = 0.06
 LIMITS = BrowPose(0.9, 0.8, 0.9, 0.7)
-LOWEST = BrowPose(-0.5, -0.6, -0.9, -0.35)
+LOWEST = BrowPose(-0.65, -0.6, -0.9, -0.35)
 # What never stops: standard deviations, rates (Hz), and the share of it in silence.
 WANDER, WANDER_RATES = BrowPose(0.12, 0.08, 0.07, 0.10), (0.7, 0.9, 0.6, 0.8)
 SILENT_WANDER = 0.4

@@ -49,11 +49,14 @@ OPENED_FOLD = -0.20
 # Where each corner goes out by half a mouth width.
 WIDENED = (
     Patch((202, 422), 0.13, 0.23, 0.36),  # beside the chin
-    Patch((212, 432), 0.09, 0.16, 0.20),  # beside the corners
+    Patch((212, 432), 0.09, 0.16, 0.30),  # beside the corners
     Patch((18, 18), 0.25, 0.09, 0.14),  # below the lip
     Patch((210, 430), 0.13, 0.15, 0.12),  # under the corners
     Patch((50, 280), 0.22, 0.20, 0.16),  # cheeks
     Patch((57, 287), 0.055, 0.075, -0.40),  # at the corners
+    Patch((92, 322), 0.11, 0.10, -0.15),  # above the lip's sides
+    Patch((164, 164), 0.16, 0.08, -0.10),  # under the nose
+    Patch((230, 450), 0.22, 0.09, -0.08),  # under the eyes, where cheeks push
 )
 WIDENED_FOLD = -0.44
 # Where the brows rise by weight 1: the forehead leans back, and the sockets come out of the brows'
@@ -66,7 +69,7 @@ SOCKETS = (
     Patch((222, 442), 0.20, 0.085, 1.0),
     Patch((221, 441), 0.12, 0.12, 0.6),
 )
-SOCKET_LIGHT, MOST_SOCKET_LIGHT, LOWEST_RAISED = 0.17, 0.20, -0.5
+SOCKET_LIGHT, MOST_SOCKET_LIGHT, LOWEST_RAISED = 0.17, 0.20, -0.65
 # Mouth widths by which the mouth is wider for weight 1. Round lips smooth the folds.
 WIDER = {"spread": 0.15, "smile": 0.16, "round": -0.05}
 MOST_OPENED, MOST_WIDENED = (-0.05, 0.14), (-0.05, 0.20)
