@@ -158,7 +158,7 @@ def test_eyes_stay_on_the_viewer_while_the_head_turns() -> None:
     rows = as_rows(gestures(0, 25 * 60))
     assert np.corrcoef(rows[:, 0], rows[:, 9])[0, 1] < -0.5
     assert np.corrcoef(rows[:, 1], rows[:, 10])[0, 1] > 0.5
-    assert 0.05 < np.abs(rows[:, 9]).max() <= 0.10
+    assert 0.05 < np.abs(rows[:, 9]).max() <= 0.14  # `FARTHEST_LOOK`
     assert np.abs(rows[:, 10]).max() <= 0.045
 
 
