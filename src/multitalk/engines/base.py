@@ -22,11 +22,13 @@ class Speaker:
         name: The caller's name for the speaker, such as `person1`.
         speech: Samples [S]; S is the same for all speakers of a scene, with silence in between.
         box: Of this person's face in the portrait, pixels; None to assign faces left to right.
+        text: What the voice says, where it is synthesized; empty where that is not known.
     """
 
     name: str
     speech: Speech
     box: Box | None = None
+    text: str = ""
 
 
 class Footage(Protocol):

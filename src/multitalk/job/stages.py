@@ -312,10 +312,14 @@ class TalkStages:
         has_windows = self._window_files != NO_WINDOW_FILES
         num_samples = min(loaded.arrangement.num_samples, loaded.num_frames * SAMPLES_PER_FRAME)
         boxes = {name: loaded.picture.from_file(box) for name, box in self._request.boxes.items()}
+        texts = {
+            name: " ".join(one.text for one in spoken)
+            for name, spoken in self._request.texts.items()
+        }
         return Scene(
             portrait=loaded.picture.pixels,
             speakers=tuple(
-                Speaker(name, track[:num_samples], boxes.get(name))
+                Speaker(name, track[:num_samples], boxes.get(name), texts.get(name, ""))
                 for name, track in loaded.arrangement.tracks.items()
             ),
             prompt=self._request.prompt,

@@ -113,6 +113,21 @@ def test_a_silent_persons_lips_stay_closed_and_still(
     assert silent.std() < 0.002
 
 
+def test_a_photographed_smile_relaxes_under_a_sad_text_unless_the_prompt_says_otherwise(
+    engine: WarpEngine, portrait: NDArray[np.uint8]
+) -> None:
+    def mouth_width(text: str, prompt: str = "") -> float:
+        speaker = Speaker("person1", silence(1), text=text)
+        scene = Scene(portrait, (speaker,), prompt=prompt, num_frames=1)
+        (chunk,) = engine.render(scene, OPTIONS, ignore_progress)
+        with FaceDetector() as detector:
+            return detector.detect(chunk.frames[0])[0].mouth_width
+
+    sad, smiles = "Our grandmother died last night.", "a woman talks, smiling"
+    assert mouth_width(sad) < 0.97 * mouth_width("Hello.")
+    assert mouth_width(sad, smiles) == mouth_width("Hello.", smiles)
+
+
 def test_each_face_follows_its_own_voice(engine: WarpEngine, couple: NDArray[np.uint8]) -> None:
     early = np.concatenate([voice(15), silence(21)])
     late = np.concatenate([silence(24), voice(12)])

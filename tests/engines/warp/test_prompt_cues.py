@@ -9,6 +9,7 @@ from multitalk.engines.warp.prompt_cues import (
     MOODS,
     NEUTRAL,
     NEUTRAL_TIMELINE,
+    UNSMILING,
     Mood,
     MoodTimeline,
     mood_timeline,
@@ -48,8 +49,7 @@ def test_a_named_mood_is_understood(prompt: str, mood: str) -> None:
         "",
         "two people talk in a car",
         "She is not angry",
-        "he speaks without a smile",
-        "a man who doesn't smile",
+        "a man who doesn't laugh",
         "슬프지 않은 사람",
         "an angry man and a happy woman",
         "the Sadler's Wells theatre",
@@ -81,6 +81,20 @@ def test_words_say_when_in_the_talk_a_mood_holds(
 ) -> None:
     moods = [MOODS[name] if name else NEUTRAL for name in (first, middle, last)]
     assert mood_timeline(prompt) == MoodTimeline(*moods)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "not smiling",
+        "he speaks without a smile",
+        "A woman talks, she doesn't smile",
+        "웃지 않고 말한다",
+    ],
+)
+def test_a_denied_smile_is_taken_back(prompt: str) -> None:
+    assert mood_timeline(prompt) == MoodTimeline(UNSMILING, UNSMILING, UNSMILING)
+    assert mood_timeline(f"angry, {prompt}").middle == MOODS["angry"]
 
 
 def test_a_mood_comes_and_goes_gradually() -> None:

@@ -12,11 +12,17 @@ from multitalk.array_types import Array
 from multitalk.engines.base import FrameChunk, ProgressCallback, RenderOptions, Scene
 from multitalk.engines.warp.gaze import directions_to_others
 from multitalk.engines.warp.poses import PoseAnimator
-from multitalk.engines.warp.prompt_cues import mood_timeline, requests_acting
+from multitalk.engines.warp.prompt_cues import (
+    NEUTRAL_TIMELINE,
+    MoodTimeline,
+    mood_timeline,
+    requests_acting,
+)
 from multitalk.engines.warp.quality import QUALITIES
 from multitalk.engines.warp.renderer import Pose
 from multitalk.engines.warp.rig import Rig
 from multitalk.engines.warp.rigged_scene import rig_scene
+from multitalk.engines.warp.text_cues import text_mood
 from multitalk.engines.warp.voice_cues import with_following
 from multitalk.errors import InvalidRequest
 from multitalk.face.detector import FaceDetector
@@ -113,19 +119,19 @@ def _poses(
     scene: Scene, options: RenderOptions, rigs: Sequence[Rig], mouths: Iterator[_Mouths]
 ) -> Iterator[list[list[Pose]]]:
     """The poses of each person in each chunk of frames."""
-    moods = mood_timeline(scene.prompt)
+    named = mood_timeline(scene.prompt)
     heads = [rig.frame for rig in rigs]
     animators = [
         PoseAnimator(
             rig,
             seed=options.seed,
             person=person,
-            moods=moods,
+            moods=_moods_of(named, speaker.text),
             num_frames=scene.num_frames,
             motion=options.motion,
             others=directions_to_others(heads, person),
         )
-        for person, rig in enumerate(rigs)
+        for person, (rig, speaker) in enumerate(zip(rigs, scene.speakers, strict=True))
     ]
     for tracks, pitches in mouths:
         yield [
@@ -139,6 +145,12 @@ def _poses(
             )
             for person, animator in enumerate(animators)
         ]
+
+
+def _moods_of(named: MoodTimeline, text: str) -> MoodTimeline:
+    """The moods that the prompt names, else that of a speaker's text."""
+    mood = text_mood(text) if named == NEUTRAL_TIMELINE else None
+    return named if mood is None else MoodTimeline(mood, mood, mood)
 
 
 def _notices(scene: Scene, num_found: int) -> Iterator[Notice]:

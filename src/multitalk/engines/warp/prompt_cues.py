@@ -50,20 +50,30 @@ MOODS = {
     "surprised": Mood(brow=0.65, squint=-0.6, liveliness=1.1),
     "serious": Mood(smile=-0.09, frown=0.45, brow=-0.05, liveliness=0.75),
     "calm": Mood(liveliness=0.6),
+    "worried": Mood(frown=-0.60, brow=0.10, squint=-0.15, smile=-0.12, liveliness=1.05),
+    "excited": Mood(smile=0.45, brow=0.25, squint=-0.2, liveliness=1.3),
 }
+# Who is said not to smile: a photograph's smile relaxes.
+UNSMILING = Mood(smile=-0.25)
 WHISPERING = "whispering"
 # Whispering goes with any mood: calmer, and with a mouth that opens less.
 WHISPERED_LIVELINESS, WHISPERED_OPENING = 0.65, 0.75
 WORDS = {
     "happy": r"smil(?:e|es|ed|ing)|happy|happily|cheerful(?:ly)?|joyful(?:ly)?|laugh(?:s|ing)?|"
-    r"grin(?:s|ning)?|(?<!비)웃|미소|행복|기쁘|기쁜|기뻐|즐거|즐겁",
-    "sad": r"sad|sadly|unhappy|unhappily|sorrowful(?:ly)?|cry|cries|crying|"
+    r"glad|gladly|delighted|merry|merrily|beaming|grin(?:s|ning)?|(?<!비)웃|미소|행복|기쁘|기쁜|기뻐|즐거|즐겁",
+    "sad": r"sad|sadly|unhappy|unhappily|sorrowful(?:ly)?|cry|cries|crying|tearful(?:ly)?|gloomy|"
+    r"gloomily|mournful(?:ly)?|melancholy|grieving|"
     r"슬프|슬픈|슬퍼|슬픔|우울|눈물",
     "angry": r"angry|angrily|furious(?:ly)?|annoyed|화난|화가 나|화가 난|화를 내|화를 낸|화내|화낸|"
     r"분노|성난",
-    "surprised": r"surprised|astonished|amazed|놀라|놀란|놀랍|깜짝",
+    "surprised": r"surprised|astonished|amazed|shocked|startled|놀라|놀란|놀랍|깜짝",
     "serious": r"serious|seriously|solemn|solemnly|stern|sternly|진지|심각|엄숙|근엄",
     "calm": r"calm|calmly|serene(?:ly)?|relaxed|peaceful(?:ly)?|차분|침착|평온",
+    "worried": r"worried|anxious|anxiously|nervous|nervously|scared|afraid|"
+    r"fearful(?:ly)?|frightened|"
+    r"걱정|불안|무서|두려",
+    "excited": r"excited|excitedly|enthusiastic|enthusiastically|energetic|"
+    r"energetically|신나|신난|흥분",
     WHISPERING: r"whisper(?:s|ed|ing)?|속삭",
 }
 # English words stand alone; Korean stems are followed by their endings.
@@ -72,6 +82,10 @@ MOOD_PATTERNS = {
     for mood, words in WORDS.items()
 }
 DENIED_BEFORE = re.compile(r"(?:\bnot|\bno|\bnever|\bwithout|n't|\b안)(?:\s+\w+)?\s+$")
+DENIED_SMILE = re.compile(
+    r"(?:\b(?:not|no|never|without|does not|do not)|n't)(?: an?)? (?:smil(?:e|es|ing)|grin\w*)\b|"
+    r"(?:웃|미소를? ?(?:짓|띠))지 ?않\w*"
+)
 DENIED_AFTER = re.compile(r"^[가-힣]*\s?(?:않|없|말고)")
 
 # When a mood applies: a word of the same clause, or of a separate clause before it.
@@ -125,6 +139,8 @@ NEUTRAL_TIMELINE = MoodTimeline()
 def mood_timeline(prompt: str) -> MoodTimeline:
     """The moods that a prompt names, or `NEUTRAL_TIMELINE`."""
     text = prompt.lower()
+    if DENIED_SMILE.search(text) and not set(MOODS) & _moods_in(text, ""):
+        return MoodTimeline(UNSMILING, UNSMILING, UNSMILING)
     named: dict[str | None, set[str]] = {None: set(), BEGINNING: set(), END: set()}
     time_before = None
     for start, end in _clauses(text):
@@ -208,7 +224,10 @@ _MOOD_WORDS = (
     "happy happily smile smiles smiling cheerful cheerfully joyful joyfully sad sadly unhappy "
     "unhappily sorrowful sorrowfully angry angrily furious furiously annoyed surprised astonished "
     "amazed serious seriously solemn solemnly stern sternly calm calmly serene serenely relaxed "
-    "peaceful peacefully whisper whispers whispering"
+    "peaceful peacefully whisper whispers whispering glad gladly delighted merry merrily gloomy "
+    "gloomily mournful mournfully melancholy shocked startled worried anxious anxiously nervous "
+    "nervously scared afraid fearful fearfully frightened excited excitedly enthusiastic "
+    "enthusiastically energetic energetically"
 )
 _BECOMES = re.compile(
     rf"\b(?:become|get|grow|turn|look|seem)(?:s|ing)? (?=(?:{'|'.join(_MOOD_WORDS.split())})\b)"
@@ -257,8 +276,8 @@ _KOREAN_SMILE = re.compile(r"띠고|띠며|띤|짓고|지으며|짓는다?|짓�
 def requests_acting(prompt: str) -> bool:
     """Whether a prompt says more than that somebody talks, and in which of `MOODS`."""
     prompt = unicodedata.normalize("NFC", prompt)
-    text = without_times(prompt)
-    in_turn = text != prompt.lower()
+    text = DENIED_SMILE.sub("smiling", without_times(prompt))
+    in_turn = without_times(prompt) != prompt.lower()
     words = _WORDS.findall(_KOREAN_ANGER.sub("화", _BECOMES.sub("", text)))
     moods = {word for word in words if _is_mood(word, in_turn)}
     if moods and mood_timeline(prompt) == NEUTRAL_TIMELINE:
