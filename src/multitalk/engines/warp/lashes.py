@@ -28,12 +28,15 @@ HAIR_WIDTH, ATTACHED = 0.05, 1.35  # lashes end where the darkness of so many do
 # Beyond the outer corner (of the half width) what is uncovered ends softly: by so much more; blur.
 OUTSIDE, AROUND = (0.94, 1.06), (0.10, 0.04)
 # How much lashes darken an open eye, their loss of light times their height: little, and much.
-FEW, MANY, MEASURED = 0.004, 0.022, 0.85  # eye widths; up to so far out (of the half width)
-# The line of shut lids, with few lashes and with many: loss of light, its fall above (deviation)
-# and below, where it thins out. At the inner corner, of these; where it ends, of the half width.
-LINE, LINE_ABOVE, LINE_BELOW = (0.50, 0.76), (0.032, 0.050), (0.090, 0.180)
+FEW, MANY, MEASURED = 0.004, 0.018, 0.85  # eye widths; up to so far out (of the half width)
+# The line of shut lids, with few lashes and with many: loss of light, the distances over which it
+# falls above, by exp(-d^1.5), and thins out below. At the inner corner, of these; where it ends, of
+# the half width.
+LINE, LINE_ABOVE, LINE_BELOW = (0.52, 0.78), (0.042, 0.070), (0.085, 0.180)
+FALLS, ABOVE_ENDS = 1.5, 2.5
 INNER_SHARE, INNER = 0.50, (-1.0, 0.0)
-LINE_ENDS = ((0.68, 1.08), (0.78, 1.16))  # at the inner and the outer corner
+OUTER_SHARE, TAPERS = 0.40, (0.45, 1.05)  # of its length below, at the outer corner
+LINE_ENDS = ((0.80, 1.08), (0.88, 1.18))  # at the inner and the outer corner
 # Distances of its tufts and hairs, how uneven, their slant outwards.
 HAIRS, UNEVEN, SLANT = (0.131, 0.083, 0.057, 0.037), 0.17, 0.8
 APPEARS, TURNS_OVER = (0.0, 0.5), (0.2, 0.8)  # by closing: that line; lashes above it go
@@ -84,7 +87,7 @@ class Lashes:
         is_open = float(np.clip(place.gap.max() / (OPEN_GAP * self._width), 0, 1))
         out = x * place.outward / place.half
         many = _many(self._seen, out, self._width)
-        self._over = round(2.5 * LINE_ABOVE[1] * self._width) + 1
+        self._over = round(ABOVE_ENDS * LINE_ABOVE[1] * self._width) + 1
         lowest = round((1 + UNEVEN) * LINE_BELOW[1] * self._width) + 1
         rows = np.arange(-self._over, lowest + 1, dtype=np.float32)[:, None]
         self._line = is_open * _shut_line(rows / self._width, x / self._width, out, many)
@@ -202,11 +205,12 @@ def _shut_line(
     share = INNER_SHARE + (1 - INNER_SHARE) * smoothstep(out, *INNER)
     (inner, outer) = LINE_ENDS
     share = share * (1 - smoothstep(-out, *inner)) * (1 - smoothstep(out, *outer))
-    length = np.maximum(share * length * (1 + UNEVEN * np.mean(waves, axis=0)), 1e-3)
+    tapers = share * (1 - (1 - OUTER_SHARE) * smoothstep(out, *TAPERS))
+    hairs = np.maximum(length * tapers * (1 + UNEVEN * np.mean(waves, axis=0)), 1e-3)
     line = np.where(
         below < 0,
-        np.exp(-((below / np.maximum(share * above, 1e-3)) ** 2)),
-        np.clip(1 - below / length, 0, 1),
+        np.exp(-((below.clip(None, 0) / -np.maximum(share * above, 1e-3)) ** FALLS)),
+        np.clip(1 - below / hairs, 0, 1),
     )
     return np.asarray(loss * np.sqrt(share) * line, np.float32)
 
