@@ -33,11 +33,14 @@ MEETS_AT, MEETS_LOWEST, MEETS_OUTER = 0.90, 0.25, 0.50
 LOWER_RISES, LOWER_ENDS = (0.4, 1.0), (0.05, 0.15)  # to meet it, by closing; below landmarks
 # A lid that comes down unfolds its crease, a dark line above it: thickness; darkness, of the
 # cheek's; where it is searched, share of the way from brow to lashes; how much of it goes.
-CREASE_WIDTH, CREASE, CREASE_ABOVE, UNFOLDS = 0.26, (0.015, 0.06), (0.12, 0.34), 0.60
-# What goes on to the brow is no crease: darkness, thickness of upright strands, what is around.
-HAIR, HAIR_WIDTH, HAIR_TIPS = 0.06, 0.08, 0.14
-NO_CREASE = (0.60, 0.78)  # as dark as rims and brows
-CREASE_ENDS, NEAR_FOLD = (0.45, 0.72), 0.02  # from the eye's centre; blur
+CREASE_WIDTH, CREASE, CREASE_ABOVE, UNFOLDS = 0.12, (0.02, 0.08), (0.12, 0.34), 0.60
+# Hair that hangs over a lid stays: darkness, thickness of upright strands, which begin at the brow
+# and go on so far (shares of the way to the lashes); what is around; how softly it ends.
+HAIR, HAIR_WIDTH, HANGS = 0.06, 0.08, (0.12, 0.38)
+HAIR_TIPS, HAIR_SOFT = 0.14, 0.03
+LOCK_WIDTH, LOCK = 0.26, (0.60, 0.78)  # so do locks and rims: thickness, darkness
+CREASE_ENDS = (0.45, 0.72)  # from the eye's centre
+NEAR_FOLD, FOLD_SOFT = 0.08, 0.045  # around it; blur
 # The lid's shadow on the eye: loss of light at its edge, depth.
 CAST, CAST_DEPTH = 0.45, 0.17
 LID_SHADE, LID_SHADED = 0.07, (0.45, 1.1)  # towards the lashes; shares of the lid
@@ -118,16 +121,17 @@ class Lid:
         place, width = self._place, self._width
         lines = _dark_lines(self._base, place, CREASE_WIDTH)
         strands = _dark_lines(self._base, place, HAIR_WIDTH, upright=True)
-        too_dark = smoothstep(lines, *NO_CREASE).astype(np.float32)
-        around = np.ones((round(4 * NEAR_FOLD * width) | 1,) * 2, np.uint8)
-        clear = (1 - np.asarray(cv2.dilate(too_dark, around), np.float32)) * (place.y < place.edge)
+        locks = smoothstep(_dark_lines(self._base, place, LOCK_WIDTH), *LOCK)
+        in_front = np.maximum(locks, _hanging(strands > HAIR, place))
+        tips = np.ones((round(HAIR_TIPS * width) | 1,) * 2, np.uint8)
+        hair = cv2.dilate(in_front.astype(np.float32), tips)
+        hair = gaussian_blur(np.asarray(hair, np.float32), max(0.5, HAIR_SOFT * width))
         fold = smoothstep(lines, *CREASE) * smoothstep(place.above, *CREASE_ABOVE)
         fold *= 1 - smoothstep(np.abs(place.x) / width, *CREASE_ENDS)
-        tips = np.ones((round(HAIR_TIPS * width) | 1,) * 2, np.uint8)
-        hair = cv2.dilate(_from_above(strands > HAIR, place), tips)
-        fold, clear = fold * (1 - hair), clear * (1 - hair)
-        fold = np.asarray(cv2.dilate(fold.astype(np.float32), around), np.float32)
-        return gaussian_blur(fold, max(0.5, NEAR_FOLD * width)), clear
+        near = np.ones((round(NEAR_FOLD * width) | 1,) * 2, np.uint8)
+        fold = np.asarray(cv2.dilate((fold * (1 - hair)).astype(np.float32), near), np.float32)
+        clear = np.where(place.y < place.edge, 1 - hair, 0).astype(np.float32)
+        return gaussian_blur(fold, max(0.5, FOLD_SOFT * width)), clear
 
     @cached_property
     def _photographed(self) -> Array:
@@ -266,10 +270,11 @@ def _dark_lines(
     return np.asarray(lines / cheek_brightness(base, place), np.float32)
 
 
-def _from_above(dark: NDArray[np.bool_], place: LidGeometry) -> Array:
-    """Which dark pixels above an eye are hair or brow, 0 or 1, [h, w]: they go on to the brow."""
+def _hanging(dark: NDArray[np.bool_], place: LidGeometry) -> Array:
+    """Which dark pixels above an eye are hair that hangs from the brow, 0 or 1, [h, w]."""
     above = place.above
     near = dark & (above > 0) & (place.y < place.edge)
     _, labels = cv2.connectedComponents(near.astype(np.uint8))
-    from_brow = np.unique(labels[near & (above < CREASE_ABOVE[0])])
-    return np.isin(labels, from_brow[from_brow > 0]).astype(np.float32)
+    (start, end), found = HANGS, np.zeros(int(labels.max()) + 1, bool)
+    found[np.intersect1d(labels[near & (above < start)], labels[near & (above > end)])] = True
+    return np.asarray(found[labels] & near, np.float32)
