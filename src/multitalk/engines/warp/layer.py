@@ -157,6 +157,7 @@ class Layer:
     def _remap(self, inverse: Array, grid: Grid, target: NDArray[np.uint8]) -> None:
         part = Grid(grid.x, grid.y, grid.step, (inverse.shape[0], inverse.shape[1]))
         sampling = upsample(inverse, part, scale=self._scale, room=self._room)
+        self._read_ahead(inverse)
         cv2.remap(  # type: ignore[call-overload]
             self.source,
             sampling[: target.shape[0], : target.shape[1]],
@@ -165,6 +166,19 @@ class Layer:
             dst=target,
             borderMode=cv2.BORDER_REPLICATE,
         )
+
+    def _read_ahead(self, inverse: Array) -> None:
+        """Bring the part of the source that will be sampled into the processor's cache.
+
+        Sampling jumps between rows and waits for each; reading them in order first takes a tenth
+        of the time that this saves.
+        """
+        pixels = self._grid.step * self._scale
+        left, top = (max(0, int(first)) for first in inverse.min((0, 1)) * pixels)
+        right, bottom = (max(0, int(last) + 2) for last in inverse.max((0, 1)) * pixels)
+        rows = self.source[top:bottom, left:right]
+        if rows.size:
+            cv2.norm(rows, cv2.NORM_INF)
 
     def _find_bands(self, reach: int) -> tuple[_Band, ...]:
         """The bands that a person can reach by a movement of so many pixels."""
