@@ -49,3 +49,15 @@ def test_the_lining_of_the_cheeks_closes_the_corners() -> None:
     LIGHT.shade(inside, opening, along, opened=0.1, rounding=0, spoken=1)
     assert inside[30, 14, 0] > 40
     assert inside[25, 70].max() < 8
+
+
+def test_teeth_in_the_lips_shade_are_redder_than_teeth_in_the_light() -> None:
+    opening, along = opening_and_along()
+    white = np.full((60, 140, 3), 200, np.float32)
+    LIGHT.shade(white, opening, along, opened=0.15, rounding=0, spoken=1)
+    shaded, lit = (white[row, 70, 0] / white[row, 70, 2] for row in (16, 30))
+    assert shaded > 1.04 * lit
+    grey = np.full((60, 140, 3), 200, np.float32)
+    colourless = LipLight(WIDTH, np.array([0.0, 1.0]), np.full(3, 120, np.float32), 0.8 * RED)
+    colourless.shade(grey, opening, along, opened=0.0, rounding=0, spoken=1)
+    assert np.ptp(grey[10:50, 20:120], axis=2).max() < 0.1

@@ -29,6 +29,7 @@ SIZE, LATERAL, CROWN = 0.045, 0.06, 0.03
 # clefts are, shares; how much shorter lateral incisors and how pointed canines are, dental units.
 ROUNDED, TAPER, CLEFT, SHORT_LATERAL, POINTED = 0.28, 0.50, 0.18, 0.42 * MM, 0.38 * MM
 SHOWS, MIDLINE, LEVEL, LOWER_LEVEL, TILT = 0.7 * MM, 0.6 * MM, 0.16 * MM, 0.26 * MM, 0.20 * MM
+COOLEST = -0.012  # warmth: no enamel is bluer than the light
 EDGE_LIMITS = (-1.2 * MM, 3.0 * MM)  # of a photographed row below the line of closed lips
 LIGHT, LOWER_LIGHT, LIGHTNESS, WARMTH = 0.02, 0.025, 0.04, 0.035
 
@@ -58,7 +59,8 @@ class Dentition:
         traits = _Traits(frame)
         size, shows = 1 + SIZE * traits.draw(), SHOWS * traits.draw()
         middle = MIDLINE * traits.draw()
-        warm, light = WARMTH * traits.draw(), 1 + LIGHTNESS * traits.draw()
+        warm = max(WARMTH * traits.draw(), COOLEST)
+        light = 1 + LIGHTNESS * traits.draw()
         if edge is None:
             edge = UPPER_ROW.edge + shows
         upper, lower = (

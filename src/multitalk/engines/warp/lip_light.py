@@ -20,6 +20,9 @@ from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 # rounded lips take.
 SHADOW_BLUR, SHADOW_SHIFT, ROUNDED_DARKER = 0.034, 0.034, 0.25
 LIP_LIGHT, FULL_LIGHT = (0.26, 0.42), 1.12
+# Share of the lips' hue in the light that comes into the shade: on films teeth in narrow gaps have
+# by 3 to 5 % more red and less blue than in wide ones.
+SHADE_RED = 0.3
 LIT_GAP = 0.28  # mouth widths: lip gap from which all that is behind the lips is lit
 # Less light comes in beside the middle of narrow gaps: share that is lost at the corners.
 SIDE_SHADE = 0.25
@@ -52,6 +55,11 @@ class LipLight:
     down: NDArray[np.float64]
     red: Array
     inner_lip: Array
+
+    @property
+    def reddening(self) -> list[float]:
+        """What shade takes from each channel beside its light: lips throw red into it."""
+        return (SHADE_RED * (1 - self.red / max(float(self.red.max()), 1.0))).tolist()
 
     def lit(self, opened: float) -> float:
         """0 where lips hardly part, 1 from the gap (mouth widths) on that lights all behind."""
@@ -91,7 +99,9 @@ class LipLight:
         light *= (1 - ROUNDED_DARKER * rounding) * (
             1 - np.float32(SIDE_SHADE * (1 - lit) * spoken) * np.abs(2 * along - 1)
         )
-        inside *= three_channels(light.astype(np.float32))
+        dark = light * (1 - light)
+        channels = [(light - share * dark).astype(np.float32) for share in self.reddening]
+        inside *= cv2.merge(channels)
         outer = smoothstep(WET_OUTER - raised, 0, WET_OUTER_FADE)
         wet = outer * smoothstep(lowered, *WET_INNER) * (1 + WET_CORNERS * corners)
         wet *= WET_COVER * spoken * min(opened / WET_GAP, 1.0)

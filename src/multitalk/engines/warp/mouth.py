@@ -36,7 +36,7 @@ FAR_END = (0.55, 0.90)  # of a mouth in profile from its near corner: fades to t
 
 # How far the lower teeth go down: shares of the lip gap at closed and at wide-open lips. The lower
 # lip goes down farther and bares them (measured on films: the chin follows by 0.3 of the gap).
-JAW_SHARE, JAW_SHARE_OVER = (0.14, 0.53), (0.16, 0.38)  # the lip gap, dental units
+JAW_SHARE, JAW_SHARE_OVER = (0.14, 0.53), (0.21, 0.40)  # the lip gap, dental units
 EDGE_TO_EDGE = 0.3 * MM  # dental units between the biting edges that meet, as in s
 TIP_PARTS_TEETH = 2.6 * MM  # dental units by which the tongue's tip keeps the teeth apart
 TIP_SHOWS = (0.72, 0.92)  # `tongue` over which its tip comes between the teeth: th, not n and l

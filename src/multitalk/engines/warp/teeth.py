@@ -52,7 +52,7 @@ BETWEEN_NECKS = 0.72  # light of the gap beside the necks
 SIDE_DARK, NECK_DARK, NECK_AT = 0.06, 0.16, (0.30, 1.0)
 SHINE, SHINE_AT, SHINE_SPREAD = 0.06, (-0.25, 0.38), (0.30, 0.22)
 NECK_COLOUR = np.array([1.0, 0.965, 0.90])  # of the enamel
-EDGE_COLOUR, EDGE_ALONG = np.array([0.87, 0.90, 0.93]), 0.17
+EDGE_COLOUR, EDGE_ALONG = np.array([0.89, 0.91, 0.93]), 0.17
 LONGEST = 1.4  # tooth lengths from the biting edge that are drawn: gum included
 # The shadow of the upper row on what is behind and below it, and v over which it ends.
 CAST_SHADOW, CAST_FAR = 0.50, 2.6 * MM
