@@ -103,3 +103,19 @@ def test_drawn_eyes_are_as_open_as_the_photograph_s(
         frame = portrait.copy()
         renderer.draw(frame, pose(look=look))
         assert openness(frame) == pytest.approx(photographed, rel=0.12)
+
+
+def test_an_iris_that_looks_aside_stays_round_and_the_white_beside_it_white(
+    eye: tuple[NDArray[np.uint8], Eye],
+) -> None:
+    def widths(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
+        dark = picture[104:137, 115:180].max(-1) < 140  # below the upper lid, above the lower one
+        dark |= picture[104:137, 115:180].min(-1) > 240  # the catchlight
+        return dark.sum(1).astype(float)
+
+    picture, painter = eye
+    before = picture.copy()
+    painter.paint(picture, closed=0.0, look=(0.07, 0.0))
+    assert np.abs(widths(picture) - widths(before)).max() <= 4
+    white = picture[112:128, 100:124].astype(int) - before[112:128, 100:124]
+    assert np.abs(white).max() <= 4

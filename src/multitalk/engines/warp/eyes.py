@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from multitalk.engines.warp.colour import LUMA
 from multitalk.engines.warp.drawn_eye import EyeColours, iris_colour
+from multitalk.engines.warp.eye_clarity import cleared
 from multitalk.engines.warp.eye_rest import (
     EYES,
     IRISES,
@@ -38,7 +39,7 @@ from multitalk.speech.viseme_network import one_blas_thread
 # Which eyes are painted. The far eye of a face in profile is hidden: narrower than this share of
 # the other, or at this yaw, whatever the mesh reads.
 HIDDEN_EYE, HIDDEN_DEGREES = 0.35, 50.0
-REGION_ASIDE, REGION_UP, REGION_DOWN = 0.95, 1.0, 0.75  # eye widths around its centre: its patch
+REGION = (0.95, 1.0, 0.75)  # aside, up, down, eye widths around its centre: its patch
 SHUT = (
     0.10  # eye aspect ratio below which an eye is shut: filmed ones have 0.03 to 0.1, median 0.06
 )
@@ -65,6 +66,7 @@ class Eye:
         iris: Iris | None = None,
         *,
         rest: Rest | None = None,
+        clears: bool = False,
         glasses: bool = False,
     ) -> None:
         """Prepare to paint.
@@ -76,6 +78,7 @@ class Eye:
             brow: Lower edge of the brow, [5, 2].
             iris: Where its catchlight is looked for; None: it has none.
             rest: How it rests, where that is not as photographed.
+            clears: Whether it gets the contrast and the light of `cleared`.
             glasses: Whether their rim may be in the lid's way.
         """
         low, high = _patch(upper, source)
@@ -86,6 +89,9 @@ class Eye:
         self._opacity = 255 - self._base[..., 3:] if has_edge else None
         self._place = LidGeometry.of((upper, lower, brow), low, high)
         iris = iris.moved(-low) if iris else None
+        if clears and iris and (rest is None or rest.drawn is None):
+            self._base = cleared(self._base, self._place, iris)
+            source[self._patch] = self._base
         if rest and iris:
             place = LidGeometry.of((rest.upper, rest.lower, brow), low, high)
             looks = rest.iris.moved(-low)
@@ -237,19 +243,23 @@ def _painted_eyes(
         upper, lower, brow = (places[list(part)] for part in eye[:3])
         iris = iris_of(places[list(IRISES[eye])])
         rest = rest_of(points, places, eye, seen.opening, colour)
-        eyes.append(Eye(source, upper, lower, brow, iris, rest=rest, glasses=seen.glasses))
+        clears, glasses = not seen.glasses, seen.glasses
+        eyes.append(
+            Eye(source, upper, lower, brow, iris, rest=rest, clears=clears, glasses=glasses)
+        )
     # Lids cannot be told from a rim that touches their lashes, and one eye alone would wink.
     hidden = seen.glasses and any(eye.has_rim for eye in eyes)
     return [] if hidden else eyes, seen.opening.looks_up
 
 
 def _patch(
-    upper: NDArray[np.float64], source: NDArray[np.uint8]
+    upper: NDArray[np.float64],
+    source: NDArray[np.uint8],
 ) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
     """First and end (x, y) of the pixels around an eye, of its upper lid [9, 2]."""
     width = float(np.linalg.norm(upper[0] - upper[-1]))
     centre = (upper[0] + upper[-1]) / 2
-    up, down = (np.array([REGION_ASIDE, one]) * width for one in (REGION_UP, REGION_DOWN))
+    up, down = (np.array([REGION[0], one]) * width for one in REGION[1:])
     low = np.maximum((centre - up).astype(int), 0)
     return low, np.minimum((centre + down).astype(int), np.array(source.shape[1::-1]))
 

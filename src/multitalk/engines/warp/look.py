@@ -18,7 +18,9 @@ from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 
 # Lengths are in eye widths, and set by eye, unless another unit or source is given.
 MOVING_GAP = (0.06, 0.2)  # gaps between the lids, over which the eye in them begins to move
-SIDEWAYS_FADE = (-0.15, 0.35)  # shares of the gap inside a lid, over which it begins sideways
+# Inside a lid, shares of the gap: over which the eye begins to move sideways, and to go level
+# rather than along the lid, so that a round iris stays round and no lash comes into the eye.
+SIDEWAYS_FADE, LEVEL, STEEPEST = (-0.06, 0.16), (0.0, 0.40), 0.8
 # The lids go up and down with the eye, the upper one more: shares of its movement at their edges,
 # the depth inside the gap (shares) at which it is whole, and the skin over which it ends.
 UPPER_FOLLOWS, LOWER_FOLLOWS, WHOLE_INSIDE = 0.65, 0.20, 0.30
@@ -31,7 +33,7 @@ FARTHEST = 0.06  # of a catchlight's movement
 # A catchlight: spots at most this share of the iris's radius wide that are this much brighter than
 # what is around them, of 255; softness of their edge in radii.
 SPOT_WIDTH, SPOT_BRIGHTER, SPOT_EDGE = 0.75, (25.0, 60.0), 0.08
-IRIS_REACH = 1.15  # radii around the iris's centre
+IRIS_REACH = 0.90  # radii around the iris's centre: farther out the white shows in thin pieces
 
 
 class Iris(NamedTuple):
@@ -84,6 +86,9 @@ class Look:
         self._unlit = unlit
         self._still = base[self.part]
         self._weights = tuple(np.float32(self._width) * one[self.part] for one in weights)
+        right, down = place.axes[1]
+        along = self._weights[0] * _slope(place, self.part)
+        self._along = tuple((np.float32(way) * along).astype(np.float32) for way in (right, down))
         y, x = (np.arange(one.start, one.stop, dtype=np.float32) for one in self.part)
         self._here = np.meshgrid(x, y)
 
@@ -92,8 +97,10 @@ class Look:
         if look == (0.0, 0.0):
             return self._still
         x, y = (
-            here - weights * np.float32(way)
-            for here, weights, way in zip(self._here, self._weights, look, strict=True)
+            here - weights * np.float32(way) - along * np.float32(look[0])
+            for here, weights, way, along in zip(
+                self._here, self._weights, look, self._along, strict=True
+            )
         )
         moved = cv2.remap(self._unlit, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         if self._light is not None:
@@ -103,6 +110,17 @@ class Look:
             light = np.asarray(cv2.warpAffine(light, np.array([[1, 0, right], [0, 1, down]]), size))
             moved[place] = cv2.add(moved[place], light, dtype=cv2.CV_8U)
         return np.asarray(moved, np.uint8)
+
+
+def has_catchlight(base: NDArray[np.uint8], width: float, iris: Iris) -> bool:
+    """Whether a patch around an eye, uint8 [H, W, C], shows a reflection on its iris.
+
+    Args:
+        base: The patch.
+        width: Of the eye, pixels.
+        iris: In pixels of the patch.
+    """
+    return _spots(base, width, iris) is not None
 
 
 def _weights(place: LidGeometry) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
@@ -129,6 +147,21 @@ def _weights(place: LidGeometry) -> tuple[NDArray[np.floating], NDArray[np.float
     return sideways * moves, np.minimum(upper, lower) * near * moves
 
 
+def _slope(place: LidGeometry, part: tuple[slice, slice]) -> Array:
+    """Movement down per movement sideways of what is in a part of an eye, [h, w].
+
+    Near a lid it is along it.
+    """
+    y, lid, floor, gap = (one[part] for one in (place.y, place.lid, place.floor, place.gap))
+    level = max(abs(float(place.axes[0][0])), 0.5)
+    slope = np.zeros_like(y)
+    for line, inside in ((lid, y - lid), (floor, floor - y)):
+        along = np.diff(line, axis=1, append=line[:, -1:]) / level
+        near = 1 - smoothstep(inside / np.maximum(gap, 1.0), *LEVEL)
+        slope += np.clip(along, -STEEPEST, STEEPEST) * near
+    return slope.astype(np.float32, copy=False)
+
+
 def _catchlight(
     base: NDArray[np.uint8], width: float, iris: Iris
 ) -> tuple[tuple[slice, slice], Array] | None:
@@ -144,9 +177,29 @@ def _catchlight(
     Returns:
         Rows and columns of a part of the patch, and the light in it, float32 [h, w, C].
     """
+    spots = _spots(base, width, iris)
+    if spots is None:
+        return None
+    rows, columns, spot = spots
+    near, margin = base[rows, columns], round(FARTHEST * width)
+    spread = np.asarray(cv2.dilate(spot, np.ones((5, 5), np.uint8)), np.float32)
+    cover = gaussian_blur(spread, max(0.5, SPOT_EDGE * iris.radius))[..., None]
+    opened = cv2.morphologyEx(near, cv2.MORPH_OPEN, _window(iris)).astype(np.float32)
+    light = np.clip(near - opened, 0, None) * np.minimum(2 * cover, 1)
+    light[..., 3:] = 0
+    lit = np.maximum.reduce([light[..., channel] for channel in range(light.shape[2])])
+    down, across = span_of(lit.max(1), margin), span_of(lit.max(0), margin)
+    light = np.ascontiguousarray(light[down, across], np.float32)
+    top, left = rows.start + down.start, columns.start + across.start
+    return (slice(top, top + light.shape[0]), slice(left, left + light.shape[1])), light
+
+
+def _spots(base: NDArray[np.uint8], width: float, iris: Iris) -> tuple[slice, slice, Array] | None:
+    """Rows and columns around an iris, and where reflections are in them, 0..1; None: nowhere."""
     if not np.isfinite(iris.radius):
         return None
-    size = max(3, round(SPOT_WIDTH * iris.radius)) | 1
+    window = _window(iris)
+    size = len(window)
     if min(base.shape[:2]) <= size:
         return None
     # Nothing beyond so many pixels around the iris has an effect.
@@ -159,25 +212,19 @@ def _catchlight(
     near = base[rows, columns]
     if not near.size:
         return None
-    window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     luma = near[..., :3].astype(np.float32) @ LUMA
     brighter = np.asarray(cv2.morphologyEx(luma, cv2.MORPH_TOPHAT, window), np.float32)
     y, x = np.indices(near.shape[:2], np.float32)
     x0, y0 = iris.centre - (columns.start, rows.start)
     away = np.hypot(x - x0, y - y0) / max(iris.radius, 1.0)
     spot = smoothstep(brighter, *SPOT_BRIGHTER) * (away < IRIS_REACH)
-    if not spot.any():
-        return None
-    spread = np.asarray(cv2.dilate(spot.astype(np.float32), np.ones((5, 5), np.uint8)), np.float32)
-    cover = gaussian_blur(spread, max(0.5, SPOT_EDGE * iris.radius))[..., None]
-    opened = cv2.morphologyEx(near, cv2.MORPH_OPEN, window).astype(np.float32)
-    light = np.clip(near - opened, 0, None) * np.minimum(2 * cover, 1)
-    light[..., 3:] = 0
-    lit = np.maximum.reduce([light[..., channel] for channel in range(light.shape[2])])
-    down, across = span_of(lit.max(1), margin), span_of(lit.max(0), margin)
-    light = np.ascontiguousarray(light[down, across], np.float32)
-    top, left = rows.start + down.start, columns.start + across.start
-    return (slice(top, top + light.shape[0]), slice(left, left + light.shape[1])), light
+    return (rows, columns, spot.astype(np.float32)) if spot.any() else None
+
+
+def _window(iris: Iris) -> NDArray[np.uint8]:
+    """A disc as wide as a spot may be, odd [N, N]."""
+    size = max(3, round(SPOT_WIDTH * iris.radius)) | 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
 
 
 def _union(one: slice, other: slice) -> slice:
