@@ -42,7 +42,7 @@ PROFILE_CALMS = 0.5  # share of the mouth's movement that is lost in profile
 TURNED, TURNED_CALMS = (15, 45), 0.6  # degrees of yaw over which a head moves this share less:
 # its movements would show its far side, which is not in the photograph
 # What prosody adds to brow, smile and frown: of a lively and of a grave voice.
-LIVELY_BROW, LIVELY_SMILE, GRAVE_FROWN = 0.32, 0.15, 0.22
+LIVELY_BROW, LIVELY_SMILE, GRAVE_FROWN = 0.32, 0.25, 0.22
 HIGHEST_BROW = 0.9  # `brow` at most: beyond, the lid's skin stretches
 MOST_FROWN = 1.1  # `frown` at most
 WIDEST_EYES, NARROWEST_EYES = -0.7, 1.2  # `squint`: beyond, irises are oval
