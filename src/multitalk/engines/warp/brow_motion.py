@@ -48,10 +48,10 @@ class _Attitude(NamedTuple):
 # While somebody speaks. A lean is to the side that this person prefers.
 ATTITUDES = (
     _Attitude(0.32, (-0.12, 0.10), (-0.06, 0.12), (-0.08, 0.08), (-0.10, 0.25)),  # at ease
-    _Attitude(0.25, (0.15, 0.42), (-0.30, -0.05), (-0.10, 0.15), (-0.25, 0.05)),  # interest
+    _Attitude(0.28, (0.18, 0.46), (-0.20, 0.02), (-0.10, 0.15), (-0.25, 0.05)),  # interest
     _Attitude(0.23, (-0.32, -0.05), (0.15, 0.45), (-0.08, 0.15), (0.15, 0.55)),  # emphasis
     _Attitude(0.11, (0.00, 0.30), (-0.05, 0.25), (0.20, 0.55), (0.00, 0.35)),  # doubt
-    _Attitude(0.09, (0.05, 0.30), (-0.50, -0.25), (-0.08, 0.10), (0.00, 0.25)),  # concern
+    _Attitude(0.06, (0.05, 0.30), (-0.38, -0.18), (-0.08, 0.10), (0.00, 0.25)),  # concern
 )
 EASY = ATTITUDES[0]
 LISTENING_EASY = 0.6  # share of attitudes that are at ease while nobody speaks
