@@ -64,10 +64,11 @@ def test_dark_beyond_a_corner_fades() -> None:
 def test_in_a_picture_without_colour_teeth_are_not_told_from_lips() -> None:
     picture, points = open_lips()
     grey = np.repeat(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
-    cv2.rectangle(grey, (135, 122), (165, 127), (220, 220, 220), -1)
+    cv2.rectangle(grey, (135, 122), (165, 134), (220, 220, 220), -1)
     cleaned = grey.copy()
     clean_lip_edges(cleaned, points, width=WIDTH, red=np.full(3, grey[135, 150, 0], np.float32))
-    np.testing.assert_array_equal(cleaned[122:128, 140:160], grey[122:128, 140:160])
+    # Beyond the opening's soft edge, which is filled in any picture.
+    np.testing.assert_array_equal(cleaned[129:134, 140:160], grey[129:134, 140:160])
 
 
 @pytest.mark.parametrize("at", [(0, 0), (299, 199)])

@@ -34,6 +34,8 @@ CORNER_REACH, CORNER_WEDGE, CORNER_BLUR, CORNER_FADES = 0.18, 0.26, 0.02, 1.0
 # is a line, the blur of what replaces it; the lip gap from which it is gone, and states of fading.
 LINE_REACH, LINE_WIDEST, LINE_BLUR, LINE_GONE, LINE_LEVELS = 0.045, 0.09, 0.012, 0.05, 16
 LINE_STEPS = 5  # samples between two landmarks
+# Mouth widths inside the opening that are filled, too: lips are drawn softly over their edges.
+INSIDE = 0.04
 SUBPIXEL_BITS = 4  # of OpenCV's fixed-point coordinates
 
 
@@ -64,13 +66,14 @@ def clean_lip_edges(
     filled = _without_border(_inpainted(source, mask), mask, lips, width)
     for corner in (mesh.RIGHT_INNER_CORNER, mesh.LEFT_INNER_CORNER):
         _lighten_corner(filled, places[corner], width)
-    near = grown.copy()
+    kept = cv2.erode(between, _disc(INSIDE * width))
+    near = np.maximum(grown, between)
     for corner in (mesh.RIGHT_INNER_CORNER, mesh.LEFT_INNER_CORNER):
         centre = np.round(places[corner]).astype(int).tolist()
         cv2.circle(near, centre, round(2 * CORNER_REACH * width), 1, -1)
     near = cv2.dilate(near, _disc(BORDER / 2 * width))
     soft_cover = gaussian_blur(near.astype(np.float32), max(0.8, BORDER / 4 * width))
-    soft_cover[between > 0] = 0
+    soft_cover[kept > 0] = 0
     changed = (filled - source.astype(np.float32)) * soft_cover[..., None]
     source[:] = np.round(source + changed).astype(np.uint8)
 

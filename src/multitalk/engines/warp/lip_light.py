@@ -18,8 +18,8 @@ from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 # are dark. Blur and shift (mouth widths; the light is from above), light where nothing of the
 # opening is seen (of lips that hardly part, and that are wide apart), that where all is, and what
 # rounded lips take.
-SHADOW_BLUR, SHADOW_SHIFT, ROUNDED_DARKER = 0.034, 0.034, 0.25
-LIP_LIGHT, FULL_LIGHT = (0.26, 0.42), 1.12
+SHADOW_BLUR, SHADOW_SHIFT, ROUNDED_DARKER = 0.034, 0.030, 0.25
+LIP_LIGHT, FULL_LIGHT = (0.26, 0.44), 1.12
 # Share of the lips' hue in the light that comes into the shade: on films teeth in narrow gaps have
 # by 3 to 5 % more red and less blue than in wide ones.
 SHADE_RED = 0.3
@@ -34,10 +34,10 @@ WET_CORNERS = 1.0
 # The lining of the cheek, which closes the corners: light of the lips' red where lips hardly part
 # and where they are wide open, that gap (mouth widths), and the share of the mouth's width from a
 # corner over which it ends.
-LINING_LIGHT, LINING_GAP, LINING_ENDS = (0.72, 0.56), 0.45, 0.30
-# Around the opening: blur of a dark rim (mouth widths), its darkness, and how far the opening is as
-# soft as that rim at the corners.
-RIM_BLUR, RIM_DARK, CORNERS_SOFT = 0.02, 0.14, 0.85
+LINING_LIGHT, LINING_GAP, LINING_ENDS = (0.92, 0.74), 0.45, 0.30
+# Around the opening: blur of a dark rim (mouth widths), its darkness, how far the opening is as
+# soft as that rim at the corners, and the share of the mouth's width over which that ends.
+RIM_BLUR, RIM_DARK, CORNERS_SOFT, SOFT_ENDS = 0.024, 0.12, 0.8, 0.42
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class LipLight:
             rounding: 0..1.
             spoken: 0 keeps an open photograph's own mouth, 1 draws a speaking one.
         """
-        corners = near_corners(along)
+        corners = near_corners(along, LINING_ENDS)
         wide = min(opened / LINING_GAP, 1.0)
         lining = np.float32(LINING_LIGHT[0] + (LINING_LIGHT[1] - LINING_LIGHT[0]) * wide)
         inside += (lining * self.red - inside) * three_channels(np.float32(spoken) * corners)
@@ -113,7 +113,8 @@ class LipLight:
         The lips darken towards the opening, whose ends are softer than its middle.
         """
         around = gaussian_blur(opening, max(1.0, self.width * RIM_BLUR))
-        cover = opening + np.float32(CORNERS_SOFT) * near_corners(along) * (around - opening)
+        softness = np.float32(CORNERS_SOFT) * near_corners(along, SOFT_ENDS)
+        cover = opening + softness * (around - opening)
         rim = np.clip(around - cover, 0, 1)
         view *= three_channels(1 - np.float32(RIM_DARK) * rim)
         view += (inside - view) * three_channels(cover)
@@ -125,7 +126,7 @@ class LipLight:
         return cv2.warpAffine(cover, transform, cover.shape[::-1]).astype(np.float32, copy=False)
 
 
-def near_corners(along: Array) -> Array:
-    """1 at both corners of a mouth, 0 from `LINING_ENDS` on: [h, w], of the place along it."""
-    near = 1 - smoothstep(0.5 - np.abs(along - 0.5), 0, LINING_ENDS)
+def near_corners(along: Array, ends: float) -> Array:
+    """1 at both corners of a mouth, 0 from the share `ends` of its width on: [h, w]."""
+    near = 1 - smoothstep(0.5 - np.abs(along - 0.5), 0, ends)
     return near.astype(np.float32, copy=False)

@@ -20,6 +20,8 @@ from multitalk.speech.viseme_track import VisemeTrack
 from multitalk.timebase import FPS
 
 # Lips. Weights without a unit are of the expression of that name; set by eye on rendered talks.
+# Landmarks that are detected again in a bell's middle read less than its gap.
+OPENED = 1.05  # of the track's opening
 TUCKED_CLOSES = 0.6  # share of the opening that f and v take away
 TUCKED_OPENING = 0.010  # face heights: f and v show the upper teeth a little
 FREED_OPENING = 0.015  # face heights from which lips no longer press on each other
@@ -221,7 +223,7 @@ class PoseAnimator:
         closure = float(track.closure[frame])
         parted = 1 - closure
         tuck = float(track.labiodental[frame]) * parted
-        spoken = float(track.opening[frame]) * parted * (1 - TUCKED_CLOSES * tuck)
+        spoken = OPENED * float(track.opening[frame]) * parted * (1 - TUCKED_CLOSES * tuck)
         drawn = max(mood.opening * spoken, TUCKED_OPENING * tuck, resting * parted)
         opening = self._calm * drawn
         rounded = ROUNDED * shape.rounding * (1 - ROUNDED_CLOSED * closure)
