@@ -40,8 +40,8 @@ CHEEKS_SINK = 0.5  # of their way down from a smile: in `seal`; `round` and `rel
 # the centre and the standard falloff. `_THIN`: share by which a lip's outer edge moves less.
 OPEN_LOWER_THIN, OPEN_UPPER_THIN = 0.12, 0.28
 # Of parted lips' inner edges: (1 - side^2) to this power. On films openings are bells that end in a
-# thin line: .83, .69, .56, .42 of the middle's gap at 0.4, 0.5, 0.6 and 0.7 of the way to a corner.
-PARTING_EXPONENT = 1.3
+# thin line: .85, .72, .58, .44 of the middle's gap at 0.4, 0.5, 0.6 and 0.7 of the way to a corner.
+PARTING_EXPONENT = 1.1
 OPEN_SKIN_FADE, OPEN_SKIN_DOWN, OPEN_SKIN_REACH, OPEN_BELOW_LIP = 0.4, 0.4, 1.2, 0.245
 # As the mouth opens the nose's base goes up, by this share of the lips' gap: on films a nose is
 # shorter by 3 % for a gap of 0.1 face heights. Falloff beside it, face widths; `below` at its end.

@@ -29,15 +29,15 @@ SIDE_SHADE = 0.25
 # The lower lip's wet inner side: its colour as a share of the red's, cover, lip gap (mouth widths)
 # of full cover, its place in the blurred opening, and by what share more it covers at the corners.
 WET = np.array([0.84, 0.72, 0.72], np.float32)
-WET_COVER, WET_GAP, WET_OUTER, WET_OUTER_FADE, WET_INNER = 0.38, 0.12, 0.50, 0.35, (0.30, 0.80)
-WET_CORNERS = 1.0
+WET_COVER, WET_GAP, WET_OUTER, WET_OUTER_FADE, WET_INNER = 0.30, 0.12, 0.50, 0.35, (0.30, 0.80)
+WET_CORNERS = 1.6
 # The lining of the cheek, which closes the corners: light of the lips' red where lips hardly part
 # and where they are wide open, that gap (mouth widths), and the share of the mouth's width from a
 # corner over which it ends.
-LINING_LIGHT, LINING_GAP, LINING_ENDS = (0.92, 0.74), 0.45, 0.30
+LINING_LIGHT, LINING_GAP, LINING_ENDS = (0.92, 0.52), 0.40, 0.30
 # Around the opening: blur of a dark rim (mouth widths), its darkness, how far the opening is as
 # soft as that rim at the corners, and the share of the mouth's width over which that ends.
-RIM_BLUR, RIM_DARK, CORNERS_SOFT, SOFT_ENDS = 0.024, 0.12, 0.8, 0.42
+RIM_BLUR, RIM_DARK, CORNERS_SOFT, SOFT_ENDS = 0.024, 0.12, 0.7, 0.42
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from multitalk.timebase import FPS
 
 # Lips. Weights without a unit are of the expression of that name; set by eye on rendered talks.
 # Landmarks that are detected again in a bell's middle read less than its gap.
-OPENED = 1.05  # of the track's opening
+OPENED = 1.10  # of the track's opening
 TUCKED_CLOSES = 0.6  # share of the opening that f and v take away
 TUCKED_OPENING = 0.010  # face heights: f and v show the upper teeth a little
 FREED_OPENING = 0.015  # face heights from which lips no longer press on each other
@@ -30,12 +30,12 @@ PRESSED_TOGETHER = 0.18  # `seal` beyond 1 in p, b and m
 CLOSED_PRESS = 0.45  # `press` in p, b and m
 RESTING_PRESS = 0.15  # `press` at rest, for lips that the photograph shows parted
 WIDEST_OPEN = 1.3  # `open` at most
-WIDENED = 2.4  # `spread` per width: between its neighbours a clear i reaches 0.4 only
+WIDENED = 2.5  # `spread` per width: between its neighbours a clear i reaches 0.4 only
 ROUNDED, ROUNDED_BY_NARROW, ROUNDED_CLOSED = 0.84, 0.72, 0.5  # `round`; less in p, b and m
 FUNNELLED = 1.3  # `funnel` per `round` and `open`
 # Lips that part a little still touch at the sides: `funnel` per `open`, and the openings (face
 # heights) over which that fades. On films half the gap is left at .5 of the way to the corners.
-NARROW_FUNNELS, NARROW_FADES = 0.55, (0.03, 0.07)
+NARROW_FUNNELS, NARROW_FADES = 0.35, (0.03, 0.07)
 LIFT_OPEN, LIFT_SPREAD, LIFT_TEETH = 0.05, 0.5, 0.30  # `lift`
 LIFT_OF_GAP = 0.6  # share of the opening that `lift` makes at most: the rest is `open`
 PROFILE_CALMS = 0.5  # share of the mouth's movement that is lost in profile
