@@ -23,7 +23,7 @@ INNER_BROW = 0.16  # face widths from a brow's inner end: falloff of a frown
 LEANS_FROM = 0.20  # face widths from the middle at which a brow moves in full as brows lean
 # A squint: shares of the gap between the lids by which they meet it; half widths of the eye aside,
 # and face heights below the lower lid and above the upper one, over which the skin follows.
-SQUINT_LOWER, SQUINT_UPPER = 0.25, 0.10
+SQUINT_LOWER, SQUINT_UPPER = 0.25, 0.22
 SQUINT_SIDE, SQUINT_BELOW, SQUINT_ABOVE = 1.3, 0.09, 0.06
 
 
