@@ -39,6 +39,9 @@ HALF_SHUT, RESTS_AT, UNSEEN, MOST_CONTINUED = (0.50, 0.60), 0.65, 0.008, 0.04
 # Eyes that are nearly shut, whatever their irises seem to be: eye aspect ratio; and the height
 # above which such a lid belongs to eyes that laugh or squint.
 NARROW, SQUINTS = (0.18, 0.25), (0.60, 0.78)
+# Eyes that are open by more, and do not look down by more than half, are a person's own, if hooded:
+# they are not drawn. A filmed speaker's rest at 0.23 to 0.25.
+SHOWS_ENOUGH, LOOKS_DOWN = 0.21, 0.5
 # Drawn eyes: gap of their lids; their iris's radius and its height above the lower lid, radii; by
 # how much their lower lid is below photographed landmarks at most. Eye widths.
 GAP, RADIUS, ABOVE_FLOOR, LOWER_LID = 0.31, 0.205, 0.82, 0.05
@@ -97,8 +100,9 @@ def opening_of(points: NDArray[np.floating]) -> LidsAtRest:
     narrow = (1 - ramp(gap, *NARROW)) * (1 - ramp(height, *SQUINTS))
     wider = max(narrow, down) * max(GAP - gap, 0.0)
     rise = max(rise, wider)
-    if rise > MOST_CONTINUED:
+    if rise > MOST_CONTINUED and (gap < SHOWS_ENOUGH or down > LOOKS_DOWN):
         return LidsAtRest(rise, drawn=True)
+    rise = min(rise, MOST_CONTINUED)
     return LidsAtRest(rise if rise > UNSEEN else 0.0, looks_up=RAISED * down)
 
 

@@ -18,9 +18,10 @@ from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 
 # Lengths are in eye widths, and set by eye, unless another unit or source is given.
 MOVING_GAP = (0.06, 0.2)  # gaps between the lids, over which the eye in them begins to move
-# Inside a lid, shares of the gap: over which the eye begins to move sideways, and to go level
-# rather than along the lid, so that a round iris stays round and no lash comes into the eye.
-SIDEWAYS_FADE, LEVEL, STEEPEST = (-0.06, 0.16), (0.0, 0.40), 0.8
+# Inside the upper and the lower lid, which has fewer lashes, shares of the gap: over which the eye
+# begins to move sideways; and, inside both, to go level rather than along the lid, so that a round
+# iris stays round and no lash comes into the eye.
+SIDEWAYS_BELOW, SIDEWAYS_ABOVE, LEVEL, STEEPEST = (-0.06, 0.14), (-0.03, 0.07), (0.0, 0.40), 0.8
 # The lids go up and down with the eye, the upper one more: shares of its movement at their edges,
 # the depth inside the gap (shares) at which it is whole, and the skin over which it ends.
 UPPER_FOLLOWS, LOWER_FOLLOWS, WHOLE_INSIDE = 0.65, 0.20, 0.30
@@ -129,9 +130,8 @@ def _weights(place: LidGeometry) -> tuple[NDArray[np.floating], NDArray[np.float
     gap = np.maximum(place.gap, 1.0)
     moves = smoothstep(place.gap, MOVING_GAP[0] * width, MOVING_GAP[1] * width)
     below_lid, above_floor = place.y - place.lid, place.floor - place.y
-    sideways = smoothstep(below_lid / gap, *SIDEWAYS_FADE) * smoothstep(
-        above_floor / gap, *SIDEWAYS_FADE
-    )
+    sideways = smoothstep(below_lid / gap, *SIDEWAYS_BELOW)
+    sideways = sideways * smoothstep(above_floor / gap, *SIDEWAYS_ABOVE)
     near = 1 - smoothstep(np.abs(place.x) / width, *ASIDE_FADE)
     upper, lower = (
         np.where(
