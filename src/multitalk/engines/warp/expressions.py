@@ -46,7 +46,7 @@ OPEN_SKIN_FADE, OPEN_SKIN_DOWN, OPEN_SKIN_REACH, OPEN_BELOW_LIP = 0.4, 0.4, 1.2,
 # As the mouth opens the nose's base goes up, by this share of the lips' gap: on films a nose is
 # shorter by 3 % for a gap of 0.1 face heights. Falloff beside it, face widths; `below` at its end.
 OPEN_NOSE_RISES, OPEN_NOSE_SIDE, OPEN_NOSE_ENDS = 0.12, 0.17, (-0.2, 0.0)
-SEAL_LOWER_THIN, SEAL_UPPER_THIN, CLOSING_THIN = 0.36, 0.35, 0.15
+SEAL_LOWER_THIN, SEAL_UPPER_THIN, CLOSING_THIN = 0.10, 0.35, 0.15
 LEVEL_REACH, LEVEL_SKIN_STARTS, LEVEL_SKIN_SIDE, LEVEL_SKIN_DOWN = 1.1, 0.9, 0.5, 0.4
 SIDEWAYS_REACH, SIDEWAYS_FADE = 1.25, 0.5
 SPREAD_CORNER_SIDE, SPREAD_CORNER_DOWN = (1, 0.45), 0.3

@@ -49,7 +49,7 @@ class ContactLine(NamedTuple):
     Attributes:
         thickness: Mouth widths.
         blur: Mouth widths.
-        cover: 0..1.
+        cover: 0..1, in its middle.
         brightness: Share of the lips' red.
     """
 
@@ -63,8 +63,11 @@ LOWER_LIP_SHINE = Spot(0.45, 0.15, 0.045, 0.12)
 UPPER_LIP_SHINE = Spot(0.75, 0.14, 0.030, 0.06)
 CHIN_SHADE = Spot(1.6, 0.24, 0.070, -0.08)
 CORNER_SHADE = Spot(0.0, 0.09, 0.08, -0.10)
-# A band of red, in case teeth or gums show beside the landmarks; the dark line on top.
-CONTACT = (ContactLine(0.030, 0.014, 0.85, 0.80), ContactLine(0.010, 0.012, 0.46, 0.25))
+# A band of red, in case teeth or gums show beside the landmarks; the dark line on top. On films the
+# line has .55 to .75 of the luma of the darker lip, and is .035 to .06 mouth widths thick.
+CONTACT = (ContactLine(0.030, 0.014, 0.85, 0.86), ContactLine(0.012, 0.014, 0.44, 0.25))
+# Towards the corners the line fades: shares of its cover, and of its length that is left out.
+LINE_TAPERS = ((0.4, 0.04), (0.7, 0.09), (1.0, 0.15))
 BLOB_PIXELS, BLOB_DEVIATIONS = 32, 2.5  # side and half side of the spots' template
 TINT_LIMITS = (0.5, 1.5)  # of the effect on a channel: skin in shade is redder, in light paler
 
@@ -149,14 +152,20 @@ class LipShading:
         self, region: Array, corner: tuple[int, int], aperture: Aperture, strength: float
     ) -> None:
         """Draw the line between closed lips, in place, for a photograph with open ones."""
-        points = np.round((aperture.seam[2:-2] - corner) * 16).astype(np.int32)
-        for one in CONTACT:
+        points = np.round((aperture.seam - corner) * 16).astype(np.int32)
+        # Light between the lips is reflected more than once: their shade is redder than they are.
+        deep = self._red * self._red / max(float(self._red.max()), 1.0)
+        for one, colour in zip(CONTACT, (self._red, deep), strict=True):
             line = np.zeros(region.shape[:2], np.uint8)
-            thickness = max(1, int(self._width * one.thickness))
-            cv2.polylines(line, [points], False, 255, thickness, cv2.LINE_AA, 4)
+            thickness = max(1, round(self._width * one.thickness))
+            for share, ends in LINE_TAPERS:
+                left_out = max(1, round(ends * len(points)))
+                part = points[left_out:-left_out]
+                cv2.polylines(line, [part], False, share * 255, thickness, cv2.LINE_AA, 4)
             cover = gaussian_blur(line.astype(np.float32), max(0.7, self._width * one.blur))
-            cover *= np.float32(one.cover * strength / 255)
-            region += (one.brightness * self._red - region) * three_channels(cover)
+            # A line is the fainter for its blur, the fewer pixels it is thick.
+            cover *= np.float32(one.cover * strength / max(float(cover.max()), 1.0))
+            region += (one.brightness * colour - region) * three_channels(cover)
 
     def _add_spot(
         self, light: Array, place: NDArray[np.floating], spot: Spot, rounding: float
