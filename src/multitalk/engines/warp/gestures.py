@@ -39,8 +39,8 @@ YAW, PITCH, ROLL, SHIFT_X, SHIFT_Y, SWELL, BREATHE, NARROW, SHORTEN, BODY_X = (
     *(MOTIONS.index(name) for name in ("breathe", "narrow", "shorten", "body_x")),
 )
 # Standard deviation of the postures that a speaker moves to and holds, and their limits.
-HELD = np.array([8.4 * DEGREE, 8.2 * DEGREE, 4.3 * DEGREE, 0.018, 0.010, 0.016])
-FARTHEST = np.array([9.5 * DEGREE, 8.5 * DEGREE, 7.0 * DEGREE, 0.045, 0.040, 0.035])
+HELD = np.array([7.7 * DEGREE, 7.7 * DEGREE, 4.3 * DEGREE, 0.016, 0.009, 0.016])
+FARTHEST = np.array([8.7 * DEGREE, 8.0 * DEGREE, 7.0 * DEGREE, 0.045, 0.040, 0.035])
 LARGEST = 1.2 * FARTHEST  # at any liveliness
 # Heads that speak are level on average, whatever a photograph caught: pitch of a level one as
 # landmarks measure it (positive looks down), share of the way back to it, and its limit.
