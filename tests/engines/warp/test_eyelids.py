@@ -210,6 +210,30 @@ def test_grain_and_light_above_an_eye_are_drawn_down_over_it() -> None:
     assert 7 < np.ptp(rows) < 20  # and is longer than it was
 
 
+def test_the_shade_of_a_low_brow_is_not_drawn_down_over_a_shut_eye() -> None:
+    picture, _ = drawn_eye(glasses=False)
+    high = HALF_HEIGHT + 6  # much to cover, with little skin above
+    picture[CENTRE[1] - high - 46 : CENTRE[1] + 4, 60:240] //= 2
+    cv2.ellipse(picture, CENTRE, (HALF_WIDTH, high), 0, 0, 360, (235, 235, 235), -1)
+    brow = np.stack([np.linspace(95, 205, 5), np.full(5, CENTRE[1] - high - 16.0)], 1)
+    eye = Eye(picture, curve(-high), curve(high), brow)
+    eye.paint(picture, closed=1.0, look=(0.0, 0.0))
+    assert picture[112:122, 135:166].mean() > 0.7 * SKIN.mean()
+
+
+def test_tails_of_lashes_do_not_stay_beside_shut_lids() -> None:
+    picture, _ = lashed_eye()
+    x, y = CENTRE[0] - HALF_WIDTH, CENTRE[1]  # the outer corner
+    cv2.line(picture, (x, y), (x - 26, y + 10), (60, 45, 40), 3, cv2.LINE_AA)
+    before = picture.copy()
+    eye = Eye(picture, curve(-HALF_HEIGHT), curve(HALF_HEIGHT), BROW)
+    eye.paint(picture, closed=1.0, look=(0.0, 0.0))
+    beside = np.s_[y - 10 : y + 24, x - 24 : x - 8]
+    skin = np.median(before[beside].mean(2))
+    assert before[beside].mean(2).min() < 0.4 * skin
+    assert picture[beside].mean(2).min() > 0.75 * skin
+
+
 def test_a_line_of_shut_lids_is_soft_and_as_dark_as_the_lashes_are_many() -> None:
     few, many = (
         picture[100:170, CENTRE[0] - 12 : CENTRE[0] + 12].mean((1, 2))

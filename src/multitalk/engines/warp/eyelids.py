@@ -140,7 +140,7 @@ class Lid:
         beyond, blur = PENUMBRA
         window = np.ones((round(beyond * width) | 1,) * 2, np.uint8)
         lashes = gaussian_blur(
-            np.asarray(cv2.dilate(self._lashes.cover, window), np.float32), blur * width
+            np.asarray(cv2.dilate(self._lashes.removed, window), np.float32), blur * width
         )
         above = smoothstep((self._lashes.edge - place.y) / width, *NEAR_EDGE)
         return np.asarray((1 - lashes) * above * self._crease[1], np.float32)
@@ -149,7 +149,7 @@ class Lid:
     def _sources(self) -> tuple[Array, Array]:
         """The skin that is drawn down, with its crease and with a softer one, [h, w, C] each."""
         seen, fold = self._photographed, UNFOLDS * self._crease[0]
-        smooth = self._skin.above(self._lashes.cover) + self._skin.grain
+        smooth = self._skin.above(self._lashes.removed) + self._skin.grain
         off = self._base - smooth
         creased, soft = (
             smooth + cv2.multiply(off, np.repeat(one[..., None], off.shape[2], 2))
@@ -162,7 +162,8 @@ class Lid:
         creased, soft = self._sources
         half = min(2 * closed, 1)
         source = soft if half == 1 else cv2.addWeighted(creased, 1 - half, soft, half, 0)
-        return self._skin.drawn_down(np.asarray(source), shut, self._lashes.edge, part)
+        drawn = self._skin.drawn_down(np.asarray(source), shut, self._lashes.edge, part)
+        return self._skin.evened(drawn, shut, self._lashes.edge, closed, part)
 
     def _make_stage(self, level: int) -> tuple[slice, slice, Array, Array]:
         """Rows and columns of the patch that a lid at one level changes, and how.
@@ -183,7 +184,9 @@ class Lid:
         aside = (np.abs(place.x) - place.half) / width
         aside -= rises * SHUT_OUTSIDE * (place.x * place.outward > 0)
         fade = 1 - smoothstep(aside, *SIDE_FADE)
-        cover = np.maximum(np.minimum(upper + lower, 1) * fade, self._lashes.cover)
+        inside = (y > self._lashes.edge) & (self._in_eye > 0)
+        bare = np.maximum(self._lashes.cover, np.where(inside, rises, half) * self._lashes.tails)
+        cover = np.maximum(np.minimum(upper + lower, 1) * fade, bare)
         cast = CAST * half * np.clip(1 - below / (CAST_DEPTH * width), 0, 1) ** 2
         cast *= uncovered * self._in_eye
         lashes = np.maximum(self._lashes.carried(shut, closed), cast * (1 - lower) * fade)

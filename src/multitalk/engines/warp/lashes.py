@@ -27,6 +27,11 @@ OUTER_SLOPE, BARE = 0.40, (0.08, 0.20)  # of the edge beyond the outer corner; s
 HAIR_WIDTH, ATTACHED = 0.05, 1.35  # lashes end where the darkness of so many does; slack
 # Beyond the outer corner (of the half width) what is uncovered ends softly: by so much more; blur.
 OUTSIDE, AROUND = (0.94, 1.06), (0.10, 0.04)
+# What is left of an open eye beside its outer corner, once lids are shut: the tails of its lashes,
+# dark, and its white and wet rim, bright. Thickness; difference, of the skin's brightness. Around a
+# point outside the corner, and above it: reach aside and in height, and where that ends, of it.
+TAIL_WIDTH, TAIL, WET_WIDTH, WET = 0.20, (0.05, 0.16), 0.10, (0.03, 0.10)
+TAILS_AT, TAILS_REACH, TAILS_END, TAILS_AROUND = (0.05, 0.00), (0.34, 0.24), (0.65, 1.0), 0.05
 # How much lashes darken an open eye, their loss of light times their height: little, and much.
 FEW, MANY, MEASURED = 0.004, 0.018, 0.85  # eye widths; up to so far out (of the half width)
 # The line of shut lids, with few lashes and with many: loss of light, the distances over which it
@@ -52,6 +57,8 @@ class Lashes:
         edge: y of the lid's edge in the photograph, float32 [h, w].
         tint: Their loss of light in each channel, as a share of the mean one, [C].
         cover: Where a lid that moves uncovers the skin under photographed lashes, 0..1, [h, w].
+        tails: Where lids that are shut cover what else is left at the outer corner, 0..1, [h, w].
+        removed: Either of the two, 0..1, [h, w].
     """
 
     def __init__(self, base: NDArray[np.uint8], skin: Array, place: LidGeometry) -> None:
@@ -97,6 +104,8 @@ class Lashes:
         off = self.edge - place.y
         cover = np.where(off >= 0, self._sampled(share, off), 0).astype(np.float32)
         self.cover = np.maximum(cover, self._around(cover) * smoothstep(out, *OUTSIDE))
+        self.tails = is_open * _tails(base, skin, place)
+        self.removed = np.maximum(self.cover, self.tails)
 
     def carried(self, edge: Array, closed: float) -> Array:
         """Loss of light by the lashes of a lid that has come down, 0..1, [h, w].
@@ -177,6 +186,33 @@ class Lashes:
         columns = (self._place.x - self._start).astype(np.float32)
         rows = above.astype(np.float32)
         return np.asarray(cv2.remap(strip, columns, rows, cv2.INTER_LINEAR), np.float32)
+
+
+def _tails(base: NDArray[np.uint8], skin: Array, place: LidGeometry) -> Array:
+    """Where lashes and the wet rim of an open eye go on at its outer corner, 0..1, [h, w]."""
+    width = place.width
+    light = _light(base.astype(np.float32), skin)
+    (aside, above), (wide, high) = TAILS_AT, TAILS_REACH
+    off = ((place.x * place.outward - place.half) / width - aside) / wide
+    away = np.hypot(off, ((place.y - place.edge) / width + above) / high)
+    marks = [
+        smoothstep(
+            np.asarray(cv2.morphologyEx(light, kind, _round(thick * width)), np.float32), *limits
+        )
+        for kind, thick, limits in (
+            (cv2.MORPH_BLACKHAT, TAIL_WIDTH, TAIL),
+            (cv2.MORPH_TOPHAT, WET_WIDTH, WET),
+        )
+    ]
+    found = np.maximum(*marks) * (1 - smoothstep(away, *TAILS_END))
+    found = cv2.dilate(found.astype(np.float32), _round(TAILS_AROUND * width))
+    return gaussian_blur(np.asarray(found, np.float32), max(0.5, TAILS_AROUND / 2 * width))
+
+
+def _round(size: float) -> NDArray[np.uint8]:
+    """A round window of so many pixels, odd."""
+    side = max(3, round(size) | 1)
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
 
 
 def _many(seen: Array, out: NDArray[np.floating], width: float) -> float:

@@ -21,6 +21,7 @@ DARKEST_SKIN = 20.0  # of 255: below it nothing can be distinguished
 # line, below the eye, beside its corners), how sure it is to be skin, and how it spreads.
 SKIN_FROM, SKIN_ABOVE_LASHES, BESIDE = 0.25, 0.03, (0.10, 0.30)
 CHEEK, CHEEK_ASIDE = (0.11, 0.36), 0.4
+USUAL = (0.75, 1.3)  # light of the skin below an eye, of its median: else it is hair, or a rim
 FITS, FITTED_PIXELS = 3, 6000  # of skin's plane, each without the outliers of the previous one
 OUTLIERS, DARK_OUTLIER, BRIGHT_OUTLIER = 1.5, 0.7, 2.0  # of the median deviation
 IN_SHADE = 0.15  # by which skin is darker than the plane, of its brightness
@@ -41,6 +42,13 @@ LIGHTEST = 1.05
 GRAIN_BELOW, GRAIN_BLUR, MAX_GRAIN, IS_LINE = 0.55, 0.025, 6.0, 7.0
 # How skin is drawn down: the stretch at a lid's edge, of the mean one; the least it may be drawn.
 EDGE_STRETCH, MOST_STRETCH = 0.55, 3.0
+# What is drawn down may be a brow's or a socket's shade. Where its light, over so much of an eye
+# width, is less than this share of the skin's below, so much of the difference stays, and so much
+# of its tint, as an exponent: of a lid that is stretched little, which is its own, and of much (2.8
+# under a low brow, 1.8 to 2.2 else). Where that begins, shares of the way from brow to lashes.
+EVEN_OVER, SHADED, SHADE_STAYS, TINT_STAYS = 0.06, 0.90, (1.0, 0.15), (0.5, 0.1)
+STRETCHED, DEEPER = (2.25, 2.65), 1.0  # skin in shade is more coloured: exponent by loss of light
+EVEN_FROM = (0.15, 0.50)
 
 
 class LidSkin:
@@ -61,6 +69,9 @@ class LidSkin:
         self._base, self._place, self._width = base, place, place.width
         self._is_skin = np.zeros(place.y.shape, np.uint8)
         self.around = self._skin_around()
+        light = base[..., :3] @ LUMA / cheek_brightness(base, place)
+        usual = _is_cheek(place) & (light > USUAL[0]) & (light < USUAL[1])
+        self._below = self._spread(usual.astype(np.float32), SKIN_SPREADS, self.around, ALL_SHARE)
         self.grain = self._fine_structure()
 
     def drawn_down(
@@ -89,6 +100,50 @@ class LidSkin:
         columns, rows = x[None] + right * off, y[:, None] + down * off
         moved = cv2.remap(source, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(moved, np.float32)
+
+    def evened(
+        self, drawn: Array, shut: Array, lid: Array, closed: float, part: tuple[slice, slice]
+    ) -> Array:
+        """Skin that has been drawn down, without large dark or tinted blotches.
+
+        Args:
+            drawn: From `drawn_down`, [rows, columns, C].
+            shut: y of the edge, [h, w].
+            lid: y of the edge of the open eye, [h, w].
+            closed: Share of its way, 0..1.
+            part: Rows and columns that are wanted.
+
+        Returns:
+            float32 [rows, columns, C].
+        """
+        place, spread = self._place, EVEN_OVER * self._width
+        rows, columns = drawn.shape[:2]
+        step = max(1, round(spread / SPREAD_PIXELS))  # on a smaller picture
+        size = (-(-columns // step), -(-rows // step))
+        colours, below, y, top, floor, edge, lid = (
+            np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_AREA), np.float32)
+            for one in (
+                drawn[..., :3],
+                self._below[part][..., :3],
+                *(one[part] for one in (place.y, place.top, place.floor, shut, lid)),
+            )
+        )
+        top = np.minimum(top, lid - 1)
+        weight = min(2 * closed, 1) * smoothstep((y - top) / np.maximum(edge - top, 1), *EVEN_FROM)
+        stretch = (floor - top) / np.maximum(lid - top, 1)
+        stays, tinted = (np.interp(stretch, STRETCHED, one) for one in (SHADE_STAYS, TINT_STAYS))
+        below = np.maximum(below, 1)
+        share = np.maximum(gaussian_blur(colours, spread / step), 1) / below
+        light = np.maximum(share @ LUMA, 1e-2)
+        gain = 1 + (1 - stays) * np.clip(SHADED - light, 0, None) / light
+        usual = (below / (below @ LUMA)[..., None]) ** (DEEPER * (1 - light * gain).clip(0))[
+            ..., None
+        ]
+        gain = gain[..., None] * (share / light[..., None] / usual) ** (tinted - 1)[..., None]
+        gain = (1 + weight[..., None] * (gain - 1)).astype(np.float32)
+        result = drawn.copy()
+        result[..., :3] *= cv2.resize(gain, (columns, rows), interpolation=cv2.INTER_LINEAR)
+        return result
 
     def above(self, lashes: Array) -> Array:
         """The colour of the skin above the eye only, continued over it, [h, w, C].
@@ -183,11 +238,14 @@ class LidSkin:
 
 def cheek_brightness(base: NDArray[np.uint8], place: LidGeometry) -> float:
     """Brightness of the skin below an eye, 0..255, in a patch around it."""
-    under = place.under
-    beside = np.abs(place.x) < CHEEK_ASIDE * place.width
-    ring = (under > CHEEK[0]) & (under < CHEEK[1]) & beside
-    bright = base[ring][:, :3] @ LUMA
+    bright = base[_is_cheek(place)][:, :3] @ LUMA
     return max(float(np.median(bright)) if bright.size else 0.0, DARKEST_SKIN)
+
+
+def _is_cheek(place: LidGeometry) -> NDArray[np.bool_]:
+    """Which pixels are below an eye, [h, w]."""
+    under, beside = place.under, np.abs(place.x) < CHEEK_ASIDE * place.width
+    return np.asarray((under > CHEEK[0]) & (under < CHEEK[1]) & beside)
 
 
 def _is_warm(colours: NDArray[np.float64], skin: NDArray[np.bool_]) -> NDArray[np.bool_]:
