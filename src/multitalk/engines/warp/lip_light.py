@@ -18,12 +18,12 @@ from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 # are dark. Blur and shift (mouth widths; the light is from above), light where nothing of the
 # opening is seen (of lips that hardly part, and that are wide apart), that where all is, and what
 # rounded lips take.
-SHADOW_BLUR, SHADOW_SHIFT, ROUNDED_DARKER = 0.034, 0.030, 0.25
-LIP_LIGHT, FULL_LIGHT = (0.26, 0.44), 1.12
+SHADOW_BLUR, SHADOW_SHIFT, ROUNDED_DARKER = 0.027, 0.028, 0.25
+LIP_LIGHT, FULL_LIGHT = (0.24, 0.54), 1.14
 # Share of the lips' hue in the light that comes into the shade: on films teeth in narrow gaps have
 # by 3 to 5 % more red and less blue than in wide ones.
 SHADE_RED = 0.3
-LIT_GAP = 0.28  # mouth widths: lip gap from which all that is behind the lips is lit
+LIT_GAP = 0.17  # mouth widths: lip gap from which all that is behind the lips is lit
 # Less light comes in beside the middle of narrow gaps: share that is lost at the corners.
 SIDE_SHADE = 0.25
 # The lower lip's wet inner side: its colour as a share of the red's, cover, lip gap (mouth widths)

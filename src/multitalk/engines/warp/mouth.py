@@ -45,7 +45,7 @@ TIP_SHOWS = (0.72, 0.92)  # `tongue` over which its tip comes between the teeth:
 # skin in photographs without and with colour.
 LIT_SKIN, EXPOSURE_RESPONSE, EXPOSURE_LIMITS = 165.0, 0.6, (0.35, 1.15)
 GREY, COLOURED = 0.02, 0.12
-TEETH_SHARPER = 0.7  # of the picture's blur: enamel has harder edges than lids and lips
+TEETH_SHARPER = 0.45  # of the picture's blur: enamel has harder edges than lids and lips
 # Sprite pixels per pixel of a small mouth (below so many pixels wide) and of others.
 SMALL_MOUTH, SMALL_DENSITY, DENSITY = 90, 4, 2
 

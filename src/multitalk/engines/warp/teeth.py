@@ -46,7 +46,7 @@ NECK_FROM, NECK_NARROWER = 0.5, 0.14  # shares of its length and of its width
 # Clefts between teeth: width in dental units and in sprite pixels. They open towards the biting
 # edge: share of their darkness where crowns touch, and tooth lengths over which that is reached.
 CLEFT_WIDTH, CLEFT_PIXELS = 0.22 * MM, 0.40
-CONTACT_SHARE, EMBRASURE = 0.30, 0.15
+CONTACT_SHARE, EMBRASURE = 0.48, 0.22
 BETWEEN_NECKS = 0.72  # light of the gap beside the necks
 # Light on one crown: less at its sides and neck, a wet highlight, a translucent biting edge.
 SIDE_DARK, NECK_DARK, NECK_AT = 0.06, 0.16, (0.30, 1.0)
@@ -55,7 +55,7 @@ NECK_COLOUR = np.array([1.0, 0.965, 0.90])  # of the enamel
 EDGE_COLOUR, EDGE_ALONG = np.array([0.89, 0.91, 0.93]), 0.17
 LONGEST = 1.4  # tooth lengths from the biting edge that are drawn: gum included
 # The shadow of the upper row on what is behind and below it, and v over which it ends.
-CAST_SHADOW, CAST_FAR = 0.50, 2.6 * MM
+CAST_SHADOW, CAST_FAR = 0.60, 2.8 * MM
 
 # The tongue: an ellipse, flatter in front; a wet sheen, a groove, darker sides and root.
 TONGUE_SIZE, TONGUE_V, TONGUE_FRONT = (0.41, 0.23), 0.20, 0.4
@@ -125,13 +125,13 @@ class ToothRow:
 UPPER_ROW = ToothRow(
     (
         Tooth(8.7 * MM, 0, 0, 1.04),  # central incisor
-        Tooth(6.3 * MM, 0.7 * MM, 0, 1.01),  # lateral incisor
-        Tooth(5.9 * MM, 0.1 * MM, 0.8 * MM, 0.94),  # canine
-        Tooth(4.5 * MM, 0.7 * MM, 0.6 * MM, 0.76),
-        Tooth(3.6 * MM, 0.9 * MM, 0.4 * MM, 0.48),
-        Tooth(3.0 * MM, 1.0 * MM, 0, 0.22),
+        Tooth(6.3 * MM, 0.7 * MM, 0, 0.98),  # lateral incisor
+        Tooth(5.9 * MM, 0.1 * MM, 0.8 * MM, 0.88),  # canine
+        Tooth(4.5 * MM, 0.7 * MM, 0.6 * MM, 0.68),
+        Tooth(3.6 * MM, 0.9 * MM, 0.4 * MM, 0.40),
+        Tooth(3.0 * MM, 1.0 * MM, 0, 0.18),
     ),
-    edge=1.3 * MM, arch=3.4 * MM, length=10.2 * MM, outwards=1, cleft=0.40,
+    edge=1.9 * MM, arch=3.4 * MM, length=10.8 * MM, outwards=1, cleft=0.42,
     gum=(0.94, 1.10), papilla=0.14, shadow=CAST_SHADOW, rounded=1.0,
 )  # fmt: skip
 LOWER_ROW = ToothRow(
@@ -143,7 +143,7 @@ LOWER_ROW = ToothRow(
         Tooth(3.8 * MM, 0.9 * MM, 0.4 * MM, 0.48),
         Tooth(3.0 * MM, 1.0 * MM, 0, 0.20),
     ),
-    edge=0.2 * MM, arch=-2.4 * MM, length=8.8 * MM, outwards=-1, cleft=0.20,
+    edge=0.2 * MM, arch=-2.4 * MM, length=8.8 * MM, outwards=-1, cleft=0.16,
     gum=(0.98, 1.2), papilla=0.10, shadow=0.0, rounded=0.45,
 )  # fmt: skip
 
