@@ -20,8 +20,8 @@ from multitalk.face import mesh
 RAISED, DRAWN = (0.20, 0.80), (0.10, 0.60)
 # Level lines: the lowest, the next ones, above the brows; their half width; face heights.
 FIRST_LINE, LINE_SPACING, NUM_LINES = 0.070, 0.031, 4
-LINE_WIDTH, RIDGE_WIDTH = 0.0060, 0.014
-LINE_DEPTH, RIDGE_LIGHT = 0.040, 0.5  # change of brightness; the ridges' beside it, a share
+LINE_WIDTH, RIDGE_WIDTH = 0.0072, 0.015
+LINE_DEPTH, RIDGE_LIGHT = 0.030, 0.5  # change of brightness; the ridges' beside it, a share
 LINE_REACH, LINE_FADE = 0.24, 0.14  # face widths aside: full, and falloff
 WAVE, WAVES, BREAKS = 0.004, 9.0, 13.0  # face heights; radians per face width
 OWN_DEEPENS, MOST_OWN = 0.8, 0.05  # of the photograph's own lines; change of brightness
