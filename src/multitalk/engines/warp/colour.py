@@ -92,3 +92,11 @@ def _white_between(
 def three_channels(cover: Array) -> Array:
     """Cover [h, w] repeated for three channels, [h, w, 3]: faster than numpy's broadcasting."""
     return cv2.merge((cover, cover, cover)).astype(np.float32, copy=False)
+
+
+def warmth(colours: NDArray[np.generic]) -> NDArray[np.floating]:
+    """Red less blue of colours [..., C], C >= 3, as a share of red, green and blue: [...]."""
+    kind = np.result_type(colours, np.float32)
+    light: NDArray[np.floating] = np.asarray(colours, kind)
+    red, green, blue = (light[..., channel] for channel in range(3))
+    return np.asarray((red - blue) / np.maximum(red + green + blue, 1e-3))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
-from multitalk.engines.warp.colour import LUMA
+from multitalk.engines.warp.colour import LUMA, warmth
 from multitalk.engines.warp.lid_geometry import LidGeometry
 from multitalk.engines.warp.look import Iris
 from multitalk.engines.warp.smoothing import gaussian_blur, ramp, smoothstep
@@ -106,10 +106,10 @@ def iris_colour(
         away = np.hypot(x - iris.centre[0], y - iris.centre[1]) / max(iris.radius, 1.0)
         seen = (place.y > place.lid + CLEAR_OF_LASHES * place.width) & (place.y < place.floor)
         ring = base[seen & (away > COLOURED[0]) & (away < COLOURED[1])][:, :3].astype(np.float64)
-        skins.append(_warmth(skin))
+        skins.append(warmth(skin))
         if len(ring) > FEW * place.width**2:
             shown.append(ring / max(float(skin @ LUMA), 1.0))
-            warmths.append(float(_warmth(np.median(ring, 0))))
+            warmths.append(float(warmth(np.median(ring, 0))))
     if not shown:
         return np.asarray(UNKNOWN * BROWN)
     against = float(np.mean(warmths)) / max(float(np.mean(skins)), 1e-3)
@@ -117,8 +117,8 @@ def iris_colour(
     cool = (1 - ramp(against, *COOL_AGAINST_SKIN)) * (1 - ramp(float(np.mean(warmths)), *COOL))
     cool = max(cool, is_light)
     ring = np.concatenate(shown)
-    warmth = _warmth(ring)
-    coldest = np.median(ring[warmth <= np.quantile(warmth, LEAST_WARM)], 0)
+    ring_warmth = warmth(ring)
+    coldest = np.median(ring[ring_warmth <= np.quantile(ring_warmth, LEAST_WARM)], 0)
     skin_hue = np.mean([_skin_below(base, place) for base, place, _ in eyes], 0)
     coldest *= np.sqrt(float(skin_hue @ LUMA) / np.maximum(skin_hue, 1.0))
     coldest /= max(float(coldest @ LUMA), 1e-3)
@@ -133,11 +133,6 @@ def _skin_below(base: NDArray[np.uint8], place: LidGeometry) -> NDArray[np.float
     below = (place.under > CHEEK[0]) & (place.under < CHEEK[1])
     skin = base[below & (np.abs(place.x) < place.half)][:, :3]
     return np.asarray(np.median(skin if len(skin) else base[..., :3].reshape(-1, 3), 0))
-
-
-def _warmth(colours: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Red less blue, as a share of all, of colours [..., 3]."""
-    return np.asarray((colours[..., 0] - colours[..., 2]) / np.maximum(colours.sum(-1), 1e-3))
 
 
 def drawn_eye(place: LidGeometry, iris: Iris, colours: EyeColours) -> Array:
@@ -171,7 +166,7 @@ def drawn_eye(place: LidGeometry, iris: Iris, colours: EyeColours) -> Array:
     eye += rim * (colours.skin * RIM_SKIN - eye)
     wet = np.exp(-np.square((from_floor + 0.004) / WET)) * (1 - smoothstep(away, 0.6, 2.6) * 0.6)
     eye += (WET_LIGHT * wet)[..., None] * (white - eye)
-    in_colour = np.clip(_warmth(colours.skin) / COLOURED_PICTURE, 0, 1)
+    in_colour = np.clip(warmth(colours.skin) / COLOURED_PICTURE, 0, 1)
     luma = (eye @ LUMA)[..., None]
     eye = luma + in_colour * (eye - luma)
     return gaussian_blur(eye.astype(np.float32), max(0.7, SOFTNESS * width))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
-from multitalk.engines.warp.colour import LUMA
+from multitalk.engines.warp.colour import LUMA, warmth
 from multitalk.engines.warp.lid_geometry import LidGeometry
 from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 
@@ -158,9 +158,9 @@ class LidSkin:
         if weight.any():
             usual = float(np.quantile(light[weight > 0], LIT_QUANTILE))
             weight *= LEAST_WEIGHT + smoothstep(light / max(usual, 1.0), *LIT)
-        usual = float(_warmth(self.around.mean((0, 1))))
+        usual = float(warmth(self.around.mean((0, 1))))
         if usual > LEAST_WARMTH:
-            weight *= LEAST_WEIGHT + smoothstep(_warmth(self._base) / usual, *WARM)
+            weight *= LEAST_WEIGHT + smoothstep(warmth(self._base) / usual, *WARM)
         colours = self._spread(weight, ABOVE_SPREADS, self.around, ALL_SHARE)
         lightest = LIGHTEST * cheek_brightness(self._base, place)
         gain = np.minimum(lightest / np.maximum(colours[..., :3] @ LUMA, 1), 1)
@@ -253,15 +253,9 @@ def _is_warm(colours: NDArray[np.float64], skin: NDArray[np.bool_]) -> NDArray[n
 
     The penumbra of lashes and a brow's thin hair are as bright as skin in shade, but greyer.
     """
-    warmth = _warmth(colours)
-    usual = float(np.median(warmth[skin])) if skin.any() else 0.0
-    return np.asarray(warmth > WARMTH * usual) if usual > LEAST_WARMTH else np.ones_like(skin)
-
-
-def _warmth(colours: NDArray[np.generic]) -> NDArray[np.floating]:
-    """Red less blue of colours [..., C], as a share of all: [...]."""
-    red, green, blue = (colours[..., channel].astype(np.float32) for channel in range(3))
-    return np.asarray((red - blue) / np.maximum(red + green + blue, 1.0))
+    warmths = warmth(colours)
+    usual = float(np.median(warmths[skin])) if skin.any() else 0.0
+    return np.asarray(warmths > WARMTH * usual) if usual > LEAST_WARMTH else np.ones_like(skin)
 
 
 def _fit_plane(
