@@ -32,12 +32,16 @@ def yuv_frame(pixels: NDArray[np.uint8]) -> VideoFrame:
     frame = VideoFrame(width, height, "yuv420p")
     frame.colorspace, frame.color_range = Colorspace.ITU709, ColorRange.MPEG
     luma, *chroma = (plane_of(frame, number) for number in range(3))
+    # New memory for each strip would cost more than to fill it.
+    colours = np.empty((STRIP_ROWS, width, 3), np.uint8)
+    room = np.empty((2, STRIP_ROWS, width), np.uint8)
     for top in range(0, height, STRIP_ROWS):
-        luma_rows, *chroma_rows = cv2.split(cv2.transform(pixels[top : top + STRIP_ROWS], TO_YCBCR))
-        luma[top : top + STRIP_ROWS] = luma_rows
-        for plane, rows in zip(chroma, chroma_rows, strict=True):
-            part = plane[top // 2 : (top + STRIP_ROWS) // 2]
-            cv2.resize(rows, part.shape[::-1], dst=part, interpolation=cv2.INTER_AREA)
+        rows = min(STRIP_ROWS, height - top)
+        strip = cv2.transform(pixels[top : top + rows], TO_YCBCR, dst=colours[:rows])
+        _, *planes = cv2.split(strip, (luma[top : top + rows], *room[:, :rows]))
+        for plane, full in zip(chroma, planes, strict=True):
+            part = plane[top // 2 : (top + rows) // 2]
+            cv2.resize(full, part.shape[::-1], dst=part, interpolation=cv2.INTER_AREA)
     return frame
 
 
