@@ -84,3 +84,5 @@ OVAL = (
 )
 # Of these, the sides in front of the ears.
 TEMPLES = (389, 356, 454, 323, 361, 132, 93, 234, 127, 162)
+CROWN = (297, 338, 10, 109, 67)  # at the hair
+JAW = (397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172)  # above the neck

@@ -230,6 +230,46 @@ def test_a_turn_folds_no_skin(rig: Rig, yaw: float) -> None:
         assert stretched(rig, (way, way + 0.02), yaw).min() > 0.1
 
 
+def test_the_jaw_of_a_turning_head_moves_over_its_neck(rig: Rig) -> None:
+    """On films the skin .1 face widths below the jaw's edge hardly turns."""
+    jaw = rig.points[[136, 149, 176, mesh.CHIN, 400, 378, 365], :2]
+    out = jaw - rig.points[list(mesh.OVAL), :2].mean(0)
+    out /= np.linalg.norm(out, axis=1, keepdims=True)
+    moved = rig.upper.displacement(pose(yaw=0.15).weights)
+    edge, neck = (
+        (displace_points(places, moved, rig.upper.grid) - places)[:, 0]
+        for places in (jaw, jaw + 0.14 * rig.frame.width * out)
+    )
+    assert edge.min() > 0.02 * rig.frame.width
+    assert np.all(np.abs(neck) < 0.45 * edge)
+
+
+def test_what_is_below_a_leaning_head_does_not_swing_to_the_other_side(rig: Rig) -> None:
+    field = rig.upper.displacement(pose(roll=0.1).weights)
+    _, y = rig.upper.grid.coordinates()
+    below = y > rig.points[mesh.CHIN, 1]
+    assert below.any()
+    assert field[..., 0][below].min() > -1e-3 * rig.frame.height
+    assert field[..., 0].max() > 0.05 * rig.frame.height
+
+
+def test_a_head_that_the_picture_cuts_off_moves_in_full_along_the_cut_and_less_across_it(
+    face: FaceLandmarks,
+) -> None:
+    """Held in both directions, hair would stay behind the forehead."""
+    points = face.points.copy()
+    points[:, 1] -= points[mesh.FOREHEAD_TOP, 1] - 0.05 * face.height
+    rig = build_rig(FaceLandmarks(points), picture_size=SIZE)
+    top = rig.points[[mesh.FOREHEAD_TOP], :2] * (1, 0)
+    aside, down = (
+        (displace_points(top, rig.upper.displacement(pose(**{way: 0.05}).weights), rig.upper.grid))
+        - top
+        for way in ("shift_x", "shift_y")
+    )
+    assert aside[0, 0] > 0.97 * 0.05 * rig.frame.width
+    assert 0.3 * 0.05 * rig.frame.height < down[0, 1] < 0.6 * 0.05 * rig.frame.height
+
+
 def test_the_chin_turns_and_nods_with_the_skull(rig: Rig) -> None:
     """As far as its depth and that of the nose's root say, without the mesh's lean."""
     places = rig.points[[NOSE[0], mesh.CHIN]]

@@ -36,8 +36,9 @@ NECK_FOLLOWS_FROM, NECK_FOLLOWS_TO = 0.5, 1.2  # face heights below the centre: 
 # from the chin, which is a part of the skull.
 HEAD_ENDS = (0.5, 1.05)
 BORDER_FADE = (-0.02, 0.30)  # face heights inside the region's border
-# Share of a movement that remains at the border, where a head is cut off by the picture's edge:
-# without any, its hair would be torn; with all, more of it would have to be made up.
+# Share of a movement in and out that remains at the border, where a head is cut off by the
+# picture's edge: without any, its hair would be torn; with all, more of it would have to be made
+# up. Along the edge it moves in full.
 LOOSE_AT_THE_BORDER = 0.4
 
 CUT_OFF_ALPHA = 0.3  # on the region's border, from which a person goes on beyond it
@@ -159,11 +160,12 @@ def _on_neck(
 def head_falloff(
     frame: HeadFrame, grid: Grid, seen: "Silhouette | None" = None
 ) -> NDArray[np.float64]:
-    """Weight [rows, columns]: 1 on face and hair, fading over neck, surroundings and border.
+    """Weight [rows, columns, 2] of sideways movement and of that up and down.
 
-    Where the person's silhouette is certain, the head moves as a whole as far as its hair goes, and
-    not at all below the neck: what is around it has a layer of its own. Elsewhere its movement
-    fades over what is around it.
+    It is 1 on face and hair, fading over neck, surroundings and border. Where the person's
+    silhouette is certain, the head moves as a whole as far as its hair goes, and not at all below
+    the neck: what is around it has a layer of its own. Elsewhere its movement fades over what is
+    around it.
     """
     x, y = grid.coordinates()
     flat = np.stack([x - frame.origin[0], y - frame.origin[1], np.zeros_like(x)], -1)
@@ -173,16 +175,34 @@ def head_falloff(
     on_head = 1 - smoothstep(radius, 1.0, HEAD_RADIUS_ENDS)
     on_neck = 1 - (1 - NECK_FOLLOWS) * smoothstep(down, NECK_FOLLOWS_FROM, NECK_FOLLOWS_TO)
     weight = on_head * on_neck
-    distances = [x - x[0, 0], x[0, -1] - x, y - y[0, 0], y[-1, 0] - y]
+    cut_off = (True, True, True, True)
     if seen is not None:
         weight = weight + seen.certainty * (1 - smoothstep(down, *HEAD_ENDS) - weight)
-        distances = [one for one, is_cut in zip(distances, seen.cut_off, strict=True) if is_cut]
-    if not distances:
-        return weight.astype(np.float64)
-    border = np.minimum.reduce(distances)
-    inside = smoothstep(border, BORDER_FADE[0] * frame.height, BORDER_FADE[1] * frame.height)
-    at_border = LOOSE_AT_THE_BORDER + (1 - LOOSE_AT_THE_BORDER) * inside
-    return (weight * at_border).astype(np.float64)
+        cut_off = seen.cut_off
+    inwards = [x - x[0, 0], x[0, -1] - x, y - y[0, 0], y[-1, 0] - y]
+    loose = [
+        _at_borders(inwards[first : first + 2], cut_off[first : first + 2], frame.height)
+        for first in (0, 2)
+    ]
+    return np.stack([weight * one for one in loose], -1).astype(np.float64)
+
+
+def _at_borders(
+    inwards: list[NDArray[np.float64]], cut_off: tuple[bool, ...], height: float
+) -> NDArray[np.float64]:
+    """Share of a movement across two opposite borders that remains near them, [rows, columns].
+
+    Args:
+        inwards: Pixels from each of them, [rows, columns].
+        cut_off: Whether a head goes on beyond it.
+        height: Of the face, pixels.
+    """
+    share = np.ones(inwards[0].shape)
+    for way, is_cut in zip(inwards, cut_off, strict=True):
+        if is_cut:
+            inside = smoothstep(way, BORDER_FADE[0] * height, BORDER_FADE[1] * height)
+            share = np.minimum(share, LOOSE_AT_THE_BORDER + (1 - LOOSE_AT_THE_BORDER) * inside)
+    return share
 
 
 def neighbour_mask(

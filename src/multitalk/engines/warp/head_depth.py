@@ -29,7 +29,11 @@ RIM, STEEPEST = 0.20, 4.5
 OUTLINE_FLAT = 0.04
 # Face widths outside the outline of places on ears and hair, and how much deeper they are than the
 # outline, per pixel of that way.
-EAR_PLACES, EAR_SLOPE = (0.12, 0.22), 0.5
+EAR_PLACES, EAR_SLOPE, CROWN_SLOPE = (0.12, 0.22), 0.5, 0.8
+# The jaw's edge is a drop: the neck is that far (face heights) behind the ears from so many face
+# widths on below it, and hardly turns. On films it does so from the edge on; skin that changes its
+# size by more than a third would fold.
+JAW_FLAT, NECK_PLACES, NECK_DEPTH = 0.025, (0.14, 0.24), 0.05
 # Of a head photographed from its side, the far outline is hidden, and what is close behind may be
 # moved with it: degrees of yaw, and half face widths aside, over which its depth is left as it is.
 TURNED, FAR_SIDE = (8.0, 22.0), (0.0, 0.6)
@@ -60,18 +64,21 @@ def depth_behind_axis(
     seen = _outline_seen(frame)
     face = _drawn_in(mesh_points, frame, seen)
     outline = list(mesh.OVAL)
-    flat = OUTLINE_FLAT * frame.width * seen[outline]
+    is_jaw = np.isin(mesh.OVAL, mesh.JAW)
+    flat = np.where(is_jaw, JAW_FLAT, OUTLINE_FLAT) * frame.width * seen[outline]
     beside = _beside_the_outline(mesh_points, face[outline, 2], flat, frame.width, deepest)
+    neck = _below_the_jaw(mesh_points, frame.width, ear + NECK_DEPTH * frame.height)
     depths = np.concatenate(
         [
             face[:, 2],
             beside[:, 2],
+            neck[:, 2],
             np.full(len(outer_ring), deepest),
             np.full(len(anchors.border), ear + BORDER_DEPTH * frame.width),
         ]
     )
     depth = thin_plate(
-        np.concatenate([face[:, :2], beside[:, :2], outer_ring, anchors.border]),
+        np.concatenate([face[:, :2], beside[:, :2], neck[:, :2], outer_ring, anchors.border]),
         depths[:, None],
         np.stack([x.ravel(), y.ravel()], 1),
         smoothing=DEPTH_SMOOTHING,
@@ -148,9 +155,19 @@ def _beside_the_outline(
     outline = face[list(mesh.OVAL), :2]
     out = _away_from_centre(outline, face)
     places = [np.column_stack([outline + flat[:, None] * out, depths])]
-    temples = np.isin(mesh.OVAL, mesh.TEMPLES)
+    haired = np.isin(mesh.OVAL, (*mesh.TEMPLES, *mesh.CROWN))
+    slope = np.where(np.isin(mesh.OVAL, mesh.CROWN), CROWN_SLOPE, EAR_SLOPE)
     for share in EAR_PLACES:
-        deeper = depths + EAR_SLOPE * (share * width - flat)
+        deeper = depths + slope * (share * width - flat)
         ears = np.column_stack([outline + share * width * out, np.minimum(deeper, deepest)])
-        places.append(ears[temples])
+        places.append(ears[haired])
     return np.concatenate(places)
+
+
+def _below_the_jaw(face: NDArray[np.float64], width: float, depth: float) -> NDArray[np.float64]:
+    """Places on the neck at a depth, [N, 3] pixels, below landmarks [468, 3]."""
+    jaw = face[list(mesh.JAW)]
+    out = np.concatenate([_away_from_centre(jaw, face), np.zeros((len(jaw), 1))], 1)
+    places = np.concatenate([jaw + share * width * out for share in NECK_PLACES])
+    places[:, 2] = depth
+    return places

@@ -19,6 +19,7 @@ MOTIONS = (
 )
 
 NECK = 0.62  # face heights below the head's centre: the neck's pivot
+NECK_BENDS = 0.05  # face heights by which it goes aside at its pivot, per radian of roll
 # Face heights from the head to the camera: some 1.2 m. On films jaws become narrower by 1 % more in
 # 10 degrees of nod than without perspective, beside the eyes.
 VIEWED_FROM = 6.0
@@ -54,7 +55,7 @@ def motion_fields(
         frame: Of the head.
         anchors: Around the face.
         grid: The lattice.
-        falloff: `head_falloff` times `mask`, [rows, columns].
+        falloff: `head_falloff` times `mask`, [rows, columns, 2].
         mask: `neighbour_mask`, [rows, columns].
     """
     x, y = grid.coordinates()
@@ -73,19 +74,22 @@ def motion_fields(
         fields[name] += np.stack([aside, down], -1) * larger[..., None]
     fields["narrow"][..., 0] = -aside
     fields["shorten"][..., 1] = -down
-    fields["roll"][..., 0], fields["roll"][..., 1] = -(y - neck_y), x - neck_x
+    # The neck bends: what is below the pivot does not swing to the other side.
+    above = (neck_y - y) / 2
+    fields["roll"][..., 0] = above + np.hypot(above, NECK_BENDS * frame.height)
+    fields["roll"][..., 1] = x - neck_x
     fields["shift_x"][..., 0] = frame.width
     fields["shift_y"][..., 1] = frame.height
     fields["swell"][..., 0], fields["swell"][..., 1] = x - neck_x, y - neck_y
     for name in MOTIONS:  # those of the body are still empty
-        fields[name] *= falloff[..., None]
+        fields[name] *= falloff
     # The head's falloff hardly reaches the chest.
     chest = _chest(x, (y - neck_y) / frame.height, neck_x, frame)
-    lifted = np.maximum(chest, HEAD_BREATHES * falloff) * mask
+    lifted = np.maximum(chest, HEAD_BREATHES * falloff[..., 1]) * mask
     fields["breathe"][..., 1] = -frame.height * lifted
-    shoulders = np.maximum(chest * mask - falloff, 0)
-    fields["body_x"][..., 0] = frame.width * shoulders
-    fields["body_y"][..., 1] = frame.height * shoulders
+    shoulders = np.maximum((chest * mask)[..., None] - falloff, 0)
+    fields["body_x"][..., 0] = frame.width * shoulders[..., 0]
+    fields["body_y"][..., 1] = frame.height * shoulders[..., 1]
     return np.stack([fields[name] for name in MOTIONS])
 
 

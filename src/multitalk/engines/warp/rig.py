@@ -160,7 +160,7 @@ def build_rig(
     upper, lower = _expression_fields(points, frame, layout, anchors=anchors, grid=grid, mask=mask)
     expressions = close_lips(lips, upper, lower)
     seen = Silhouette.of(matte, grid) if matte is not None else None
-    falloff = head_falloff(frame, grid, seen) * mask
+    falloff = head_falloff(frame, grid, seen) * mask[..., None]
     motion = motion_fields(
         points=points, frame=frame, anchors=anchors, grid=grid, falloff=falloff, mask=mask
     )
@@ -285,7 +285,7 @@ def _moving_part(
     grid: Grid,
 ) -> list[DisplacementBasis]:
     """Both bases (upper and lower expressions, each with the motions), cropped to what moves."""
-    moving: NDArray[np.bool_] = falloff > STILL_FALLOFF
+    moving: NDArray[np.bool_] = falloff.max(-1) > STILL_FALLOFF
     for one in fields:
         largest = np.maximum(one.max(0), -one.min(0)).max(-1)
         moving = np.logical_or(moving, largest > STILL_PIXELS)
