@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from multitalk.engines.warp.displacement import Grid
+from multitalk.engines.warp.displacement import Grid, invert
 from multitalk.engines.warp.layer import Layer
 from multitalk.engines.warp.quality import QUALITIES
 
@@ -21,3 +21,29 @@ def test_a_part_of_a_moved_layer_is_drawn_as_in_the_whole(turned: float) -> None
     alone = layer.sample(displacement, grid, part)
     assert alone.shape == (96, 96, 4)
     assert np.abs(alone - whole).max() <= 1
+
+
+@pytest.mark.parametrize("moved", [(0.0, 0.0), (23.0, -9.0), (-60.0, 40.0)])
+def test_only_what_shows_the_person_is_drawn_and_all_of_it(moved: tuple[float, float]) -> None:
+    """Beside sampling and blending every pixel of the box."""
+    side, grid = 240, Grid.over(0, 0, 240, 240, step=5)
+    rows, columns = np.indices((side, side))
+    opacity = np.clip(60 - np.hypot(rows - 130, columns - 110), 0, 8) / 8
+    # A strand and a hole that no point of the lattice sees.
+    opacity[33, 218:220], opacity[127, 102:104] = 1, 0
+    pixels = np.full((side, side, 4), 200.0)
+    pixels[..., 0] = columns
+    pixels = np.dstack([pixels[..., :3] * opacity[..., None], 255 * (1 - opacity)])
+    layer = Layer(pixels.astype(np.uint8), (0, 0, side, side), grid, QUALITIES["draft"])
+    x, y = grid.coordinates()
+    bell = np.exp(-(((x - 110) / 90) ** 2) - ((y - 130) / 90) ** 2)[..., None]
+    displacement = (bell * moved).astype(np.float32)
+    inverse = invert(displacement, grid)
+    whole = layer.sample(displacement, grid, grid).astype(float)
+    behind = np.full((side, side, 3), 90, np.uint8)
+    expected = whole[..., :3] + behind * (whole[..., 3:] / 255)
+    cover = layer.cover(inverse)
+    assert 0.1 < (cover.opacity > 0).mean() < 0.6
+    assert (cover.through == 0).any()
+    layer.compose(layer.draw(inverse, cover), behind, cover)
+    assert np.abs(behind - expected).max() <= 1.5

@@ -52,6 +52,11 @@ class Grid:
         right = min(width, self.x + (columns - 1) * self.step + 1)
         return self.x, self.y, right, min(height, self.y + (rows - 1) * self.step + 1)
 
+    def place_in(self, whole: "Grid") -> tuple[slice, slice]:
+        """Its rows and columns in the lattice that it is a part of."""
+        top, left = (self.y - whole.y) // self.step, (self.x - whole.x) // self.step
+        return slice(top, top + self.shape[0]), slice(left, left + self.shape[1])
+
     def crop(self, top: int, bottom: int, left: int, right: int) -> "Grid":
         """The part of lattice rows top..bottom and columns left..right (ends excluded)."""
         return Grid(

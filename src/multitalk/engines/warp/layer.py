@@ -1,10 +1,11 @@
 """Layer of one head: its pixels with their transparency, displaced and put onto a frame.
 
-Only the columns that the person can reach in a frame are sampled, band by band, and only the edges
-are blended: between them the layer is opaque, beyond them the frame stays.
+Only the columns where the person is in a frame are sampled, band by band, and only the edges are
+blended: between them the layer is opaque, beyond them the frame stays.
 """
 
-from functools import lru_cache
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
@@ -16,24 +17,50 @@ from multitalk.engines.warp.displacement import Grid, invert, upsample
 from multitalk.engines.warp.quality import RenderQuality
 
 BAND_ROWS = 12  # lattice rows of a band
-NEAR_EDGE = 8  # lattice steps: no movement changes that much faster
-REACH_STEP = 8  # pixels to which the reach of a movement is rounded up
 STRIP_ROWS, STRIP_MARGIN = 48, 8  # pixels enlarged at once, and more beside them for filters
 MARGIN = 2  # pixels by which filters spread an edge
 
 
 class _Band(NamedTuple):
-    """Rows of the box, and the columns of them that a person can reach.
+    """Rows of the lattice, and the columns of them that show the person.
 
     Attributes:
-        rows: Lattice rows, first and last; bands share these.
-        columns: Lattice columns, first and last.
-        solid: Columns of the box, first and one past the last, in which the layer is opaque.
+        rows: First and last; bands share these.
+        columns: First and last.
     """
 
     rows: tuple[int, int]
     columns: tuple[int, int]
-    solid: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Cover:
+    """Where a displaced layer covers a frame: what is around each point of its lattice.
+
+    Attributes:
+        through: The most transparency, uint8 [rows, columns].
+        opacity: The most opacity, likewise.
+    """
+
+    through: NDArray[np.uint8]
+    opacity: NDArray[np.uint8]
+
+    def bands(self) -> Iterator[_Band]:
+        """The bands that show anything of the layer."""
+        rows, columns = self.opacity.shape
+        for top in range(0, rows - 1, BAND_ROWS):
+            bottom = min(top + BAND_ROWS, rows - 1)
+            shown = np.flatnonzero(self.opacity[top : bottom + 1].max(0))
+            if len(shown):
+                ends = max(0, int(shown[0]) - 1), min(columns - 1, int(shown[-1]) + 1)
+                yield _Band((top, bottom), ends)
+
+    def solid(self, band: _Band) -> tuple[int, int]:
+        """Lattice columns of a band, first and last, between which the layer is opaque."""
+        (top, bottom), (left, right) = band
+        opaque = self.through[top : bottom + 1, left : right + 1].max(0) == 0
+        start, end = _longest_run(opaque)
+        return left + start, left + max(end - 1, start)
 
 
 class Layer:
@@ -64,37 +91,36 @@ class Layer:
         self._scale = quality.source_scale
         crop = pixels[y0:y1, x0:x1]
         self.source = _enlarged(crop, quality)
-        self._transparency = crop[..., 3].copy()
-        self._edge = self._near_edge()
+        self._nearby = _around(crop[..., 3], grid.step + MARGIN)
         self._drawn = np.zeros((*self._size, 4), np.uint8)
         # New memory for each band's sampling would cost more than to fill it.
         self._room = np.empty(2 * (BAND_ROWS + 1) * grid.shape[1] * grid.step**2, np.float32)
-        self._bands = lru_cache(maxsize=None)(self._find_bands)
 
-    def reach(self, displacement: Array, grid: Grid) -> float:
-        """Pixels by which a displacement on a lattice moves the person's edge at most."""
-        top, left = (
-            (a - b) // grid.step for a, b in ((grid.y, self._grid.y), (grid.x, self._grid.x))
+    def cover(self, inverse: Array) -> Cover:
+        """Where the layer is in a frame; `inverse` is that of the displacement on the lattice."""
+        places = inverse * np.float32(self._grid.step)
+        near = cv2.remap(
+            self._nearby,
+            places,
+            None,  # type: ignore[call-overload]
+            cv2.INTER_NEAREST,
+            borderMode=cv2.BORDER_REPLICATE,
         )
-        edge = self._edge[top : top + grid.shape[0], left : left + grid.shape[1]]
-        return float(cv2.norm(displacement, cv2.NORM_INF, edge))
+        return Cover(*(part.astype(np.uint8, copy=False) for part in cv2.split(near)))
 
-    def draw(self, inverse: Array, reach: float) -> NDArray[np.uint8]:
+    def draw(self, inverse: Array, cover: Cover) -> NDArray[np.uint8]:
         """The displaced layer, uint8 [box height, box width, 4], as `source`.
 
         Valid until the next call, and only where `compose` reads it.
 
         Args:
             inverse: Of the displacement on the lattice, from `invert`.
-            reach: How far it moves the person's edge, pixels.
+            cover: From `cover`.
         """
-        step = self._grid.step
-        for (top, bottom), (left, right), _ in self._bands(_rounded(reach)):
+        for band in cover.bands():
+            (top, bottom), (left, right) = band
             part = inverse[top : bottom + 1, left : right + 1]
-            target = self._drawn[
-                self._pixel_rows(top, bottom), left * step : min(right * step + 1, self._size[1])
-            ]
-            self._remap(part, self._grid, target)
+            self._remap(part, self._grid, self._drawn[self._pixels(band)])
         return self._drawn
 
     def sample(self, displacement: Array, grid: Grid, part: Grid) -> NDArray[np.uint8]:
@@ -117,42 +143,34 @@ class Layer:
         self._remap(inverse, part, drawn)
         return drawn
 
-    def compose(self, drawn: NDArray[np.uint8], target: NDArray[np.uint8], reach: float) -> None:
+    def compose(self, drawn: NDArray[np.uint8], target: NDArray[np.uint8], cover: Cover) -> None:
         """Put a drawn layer onto a part of a frame, in place.
 
         Args:
             drawn: From `draw`.
             target: The box in a frame, RGB uint8 [box height, box width, 3].
-            reach: As in `draw`.
+            cover: As in `draw`.
         """
-        step = self._grid.step
-        for (top, bottom), (left, right), (begin, end) in self._bands(_rounded(reach)):
-            rows = self._pixel_rows(top, bottom)
-            start, stop = left * step, min(right * step + 1, self._size[1])
-            if begin < end:
+        for band in cover.bands():
+            rows, columns = self._pixels(band)
+            first, last = cover.solid(band)
+            begin, end = first * self._grid.step, min(last * self._grid.step + 1, columns.stop)
+            if first < last:
                 cv2.cvtColor(
                     drawn[rows, begin:end], cv2.COLOR_RGBA2RGB, dst=target[rows, begin:end]
                 )
-                _blend(drawn[rows, start:begin], target[rows, start:begin])
-                _blend(drawn[rows, end:stop], target[rows, end:stop])
             else:
-                _blend(drawn[rows, start:stop], target[rows, start:stop])
+                end = begin
+            _blend(drawn[rows, columns.start : begin], target[rows, columns.start : begin])
+            _blend(drawn[rows, end : columns.stop], target[rows, end : columns.stop])
 
-    def _pixel_rows(self, top: int, bottom: int) -> slice:
-        """Rows of the box that a band fills: those it shares are the next band's."""
+    def _pixels(self, band: _Band) -> tuple[slice, slice]:
+        """Rows and columns of the box that a band fills: rows that it shares are the next one's."""
+        step, (height, width) = self._grid.step, self._size
+        (top, bottom), (left, right) = band
         is_last = bottom == self._grid.shape[0] - 1
-        return slice(top * self._grid.step, min(bottom * self._grid.step + is_last, self._size[0]))
-
-    def _near_edge(self) -> NDArray[np.uint8]:
-        """255 on the lattice near the person's edge, [rows, columns]."""
-        x, y = self._grid.coordinates()
-        limit = np.array(self._size) - 1
-        rows = np.minimum(y - self._grid.y, limit[0]).astype(int)
-        columns = np.minimum(x - self._grid.x, limit[1]).astype(int)
-        through = self._transparency[rows, columns]
-        window = np.ones((2 * NEAR_EDGE + 1,) * 2, np.uint8)
-        near = cv2.min(cv2.dilate(through, window), cv2.dilate(255 - through, window))
-        return np.where(near > 0, np.uint8(255), np.uint8(0))
+        rows = slice(top * step, min(bottom * step + is_last, height))
+        return rows, slice(left * step, min(right * step + 1, width))
 
     def _remap(self, inverse: Array, grid: Grid, target: NDArray[np.uint8]) -> None:
         part = Grid(grid.x, grid.y, grid.step, (inverse.shape[0], inverse.shape[1]))
@@ -174,31 +192,11 @@ class Layer:
         of the time that this saves.
         """
         pixels = self._grid.step * self._scale
-        left, top = (max(0, int(first)) for first in inverse.min((0, 1)) * pixels)
-        right, bottom = (max(0, int(last) + 2) for last in inverse.max((0, 1)) * pixels)
+        left, top = (max(0, int(first)) for first in (inverse[0, 0] * pixels).tolist())
+        right, bottom = (max(0, int(last)) for last in (inverse[-1, -1] * pixels).tolist())
         rows = self.source[top:bottom, left:right]
         if rows.size:
             cv2.norm(rows, cv2.NORM_INF)
-
-    def _find_bands(self, reach: int) -> tuple[_Band, ...]:
-        """The bands that a person can reach by a movement of so many pixels."""
-        height, width = self._size
-        step = self._grid.step
-        rows, columns = self._grid.shape
-        bands = []
-        for top in range(0, rows - 1, BAND_ROWS):
-            bottom = min(top + BAND_ROWS, rows - 1)
-            near = self._transparency[max(0, top * step - reach) : bottom * step + 1 + reach]
-            reached = np.flatnonzero((near < 255).any(axis=0))
-            if not len(reached) or top * step >= height:
-                continue
-            left = max(0, (int(reached[0]) - reach) // step)
-            right = min(columns - 1, -(-(int(reached[-1]) + 1 + reach) // step))
-            start, end = _longest_run((near == 0).all(axis=0))
-            start, end = start + (reach if start else 0), end - (reach if end < width else 0)
-            start, end = max(start, left * step), min(end, right * step + 1, width)
-            bands.append(_Band((top, bottom), (left, right), (start, end)))
-        return tuple(bands)
 
 
 def _invert_around(displacement: Array, grid: Grid, part: Grid) -> Array:
@@ -253,8 +251,11 @@ def _enlarged(crop: NDArray[np.uint8], quality: RenderQuality) -> NDArray[np.uin
     return enlarged
 
 
-def _rounded(reach: float) -> int:
-    return (int(reach + MARGIN) // REACH_STEP + 1) * REACH_STEP
+def _around(through: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
+    """The most transparency and the most opacity within so many pixels of each, [h, w, 2]."""
+    window = np.ones((2 * pixels + 1,) * 2, np.uint8)
+    most = [cv2.dilate(one, window) for one in (through, 255 - through)]
+    return cv2.merge(most).astype(np.uint8, copy=False)
 
 
 def _longest_run(solid: NDArray[np.bool_]) -> tuple[int, int]:

@@ -164,14 +164,14 @@ class HeadRenderer:
         layers = self._layers(pose)
         if self._contact is not None:
             self._contact.update(float(layers.aperture.gap.max()) * self._quality.source_scale)
-        reach = max(
-            self._layer.reach(layers.upper, self.rig.upper.grid),
-            self._layer.reach(layers.lower, self.rig.lower.grid),
-        )
         inverse = invert(layers.upper, self.rig.upper.grid)
-        drawn = self._layer.draw(inverse, reach)
-        self._draw_mouth(drawn, pose, layers)
-        self._layer.compose(drawn, frame[y0:y1, x0:x1], reach)
+        mouth, cover = self._around_mouth(layers), self._layer.cover(inverse)
+        rows, columns = mouth.place_in(self.rig.upper.grid)
+        cover.opacity[rows, columns] = 255  # drawn whatever the upper layer shows there
+        drawn = self._layer.draw(inverse, cover)
+        if self._draw_mouth(drawn, mouth, pose, layers):
+            cover.through[rows, columns] = 255
+        self._layer.compose(drawn, frame[y0:y1, x0:x1], cover)
         if self._quality.lit:
             gap = float(layers.aperture.gap[len(layers.aperture.gap) // 2])
             self._light.shine(frame, pose.weights, gap=gap, moved=layers.upper, inverse=inverse)
@@ -189,13 +189,22 @@ class HeadRenderer:
         )
         return _Layers(upper, lower, aperture)
 
-    def _draw_mouth(self, drawn: NDArray[np.uint8], pose: Pose, layers: _Layers) -> None:
-        """Join the lower layer to `drawn` along the lips, then draw the inside of the mouth."""
-        rig, aperture = self.rig, layers.aperture
+    def _around_mouth(self, layers: _Layers) -> Grid:
+        """The part of the lattice that is sampled from the lower layer, too."""
+        rig, grid = self.rig, self.rig.lower.grid
         outer_lower = rig.points[list(mesh.LIPS_OUTER_LOWER), :2]
-        chin_side = displace_points(outer_lower, layers.lower, rig.lower.grid)
-        top, bottom, left, right = self._mouth_part(rig.lower.grid, aperture, chin_side)
-        part = rig.lower.grid.crop(top, bottom, left, right)
+        chin_side = displace_points(outer_lower, layers.lower, grid)
+        return grid.crop(*self._mouth_part(grid, layers.aperture, chin_side))
+
+    def _draw_mouth(
+        self, drawn: NDArray[np.uint8], part: Grid, pose: Pose, layers: _Layers
+    ) -> bool:
+        """Join the lower layer to `drawn` along the lips, then draw the inside of the mouth.
+
+        Returns:
+            Whether anything behind the person shows through the part.
+        """
+        rig, aperture = self.rig, layers.aperture
         box_x, box_y, _, _ = rig.box
         corner = (part.x, part.y)
         below = self._layer.sample(layers.lower, rig.lower.grid, part)
@@ -207,6 +216,7 @@ class HeadRenderer:
         self._paint_lips(whole, corner, pose, layers)
         if abs(rig.frame.yaw_degrees) > MOUTH_AT_EDGE:
             _hide_beyond_edges(whole)
+        return cv2.norm(cv2.extractChannel(whole, 3), cv2.NORM_INF) > 0
 
     def _paint_lips(
         self,
