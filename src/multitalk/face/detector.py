@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from multitalk.boxes import Box
 from multitalk.face.landmarks import FaceLandmarks
 from multitalk.face.networks import MESH_PIXELS, FaceMesh, PersonNetwork, YuNet
-from multitalk.face.search import SURE_SCORE, Detection, Search
+from multitalk.face.search import COARSE_PASSES, SURE_SCORE, Detection, Search
 from multitalk.face.transforms import Square, crop, rotate_picture, rotate_points, square_around
 
 MIN_FACE_PIXELS = 28  # the lips of smaller faces are below one pixel
@@ -144,6 +144,19 @@ class FaceDetector:
     ) -> Search:
         """A coarse-to-fine search of one picture; it also reports faces that cannot be read."""
         return Search(self, image, expected=expected, boxes=boxes)
+
+    def faces_elsewhere(
+        self, image: NDArray[np.uint8], known: Sequence[FaceLandmarks]
+    ) -> tuple[Box, ...]:
+        """Boxes, pixels, of upright faces besides the known ones; their landmarks are not read.
+
+        A search for the faces of boxes does not look at the rest of the picture.
+        """
+        return tuple(
+            one.box
+            for one in self.locate(image, longer=COARSE_PASSES[0][0])
+            if one.score >= SURE_SCORE and not any(face.is_in(one.box) for face in known)
+        )
 
     def locate(
         self, image: NDArray[np.uint8], *, longer: int, quarters: int = 0

@@ -11,6 +11,7 @@ from multitalk.engines.warp.eyes import Eyes
 from multitalk.engines.warp.rig import Rig
 from multitalk.engines.warp.rigged_scene import face_notices, fit_within
 from multitalk.errors import InvalidRequest, NoFaceFound
+from multitalk.face import mesh
 from multitalk.face.detector import FaceDetector
 
 FRAMES = 30
@@ -137,6 +138,19 @@ def test_each_face_follows_its_own_voice(engine: WarpEngine, couple: NDArray[np.
     assert right[9:].mean() > 0.015
     assert left[7:].max() < 0.012
     assert right[:3].max() < 0.012  # before the breath that comes before the voice
+
+
+def test_the_face_of_somebody_who_does_not_speak_stays_as_photographed(
+    engine: WarpEngine, portrait: NDArray[np.uint8]
+) -> None:
+    one = portrait[:, 105:-105]
+    close = np.concatenate([one, one], 1)
+    left = Speaker("person1", voice(), (0, 0, one.shape[1], one.shape[0]))
+    frames = frames_of(engine.render(Scene(close, (left,), "", FRAMES), OPTIONS, ignore_progress))
+    with FaceDetector() as detector:
+        _, other = detector.detect(close, expected=2)
+    columns, rows = other.points[mesh.NUM_FACE_POINTS :, :2].T.astype(int)  # its irises
+    assert (frames[:, rows, columns] == close[rows, columns]).all()
 
 
 def test_far_from_the_face_nothing_changes(engine: WarpEngine, portrait: NDArray[np.uint8]) -> None:

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from multitalk.engines.warp.displacement import Grid
 from multitalk.engines.warp.face_frame import HeadFrame, MouthLayout
 from multitalk.engines.warp.matte import Matte
+from multitalk.engines.warp.neighbours import Neighbour, towards
 from multitalk.engines.warp.smoothing import smoothstep
 from multitalk.face import mesh
 
 # Face heights from the face's centre over which all movement fades to zero.
 FADE_STARTS, FADE_ENDS = 1.1, 1.5
-# Fade towards a neighbour, ending half-way: the smaller of face heights and of the distance.
-NEIGHBOUR_FADE_OF_HEIGHT, NEIGHBOUR_FADE_OF_DISTANCE = 0.35, 0.45
+# Fade towards a neighbour: the smaller of face heights and of the way to the neighbour's part.
+NEIGHBOUR_FADE_OF_HEIGHT, NEIGHBOUR_FADE_OF_WAY = 0.35, 0.9
 
 # Expressions fade over these face heights outside the outline.
 BESIDE_THE_JAW, BELOW_THE_CHIN = 0.10, 0.42
@@ -208,24 +209,22 @@ def _at_borders(
 def neighbour_mask(
     coordinates: tuple[NDArray[np.float64], NDArray[np.float64]],
     centre: NDArray[np.float64],
-    neighbours: tuple[NDArray[np.float64], ...],
+    neighbours: tuple[Neighbour, ...],
     height: float,
 ) -> NDArray[np.float64]:
-    """Weight [rows, columns]: 1 near this face, 0 far away and past the midline to each neighbour.
+    """Weight [rows, columns]: 1 near this face, 0 far away and where a neighbour's part begins.
 
     Args:
         coordinates: Columns and rows of the lattice points, [rows, columns] each.
         centre: Of this face, (x, y) pixels.
-        neighbours: Centres of the other faces.
+        neighbours: The other faces.
         height: Face height, pixels.
     """
     x, y = coordinates
     away = np.hypot(x - centre[0], y - centre[1]) / height
     weight = (1 - smoothstep(away, FADE_STARTS, FADE_ENDS)).astype(np.float64)
     for other in neighbours:
-        towards = other - centre
-        length = float(np.hypot(*towards))
-        along = ((x - centre[0]) * towards[0] + (y - centre[1]) * towards[1]) / length
-        fade = min(NEIGHBOUR_FADE_OF_HEIGHT * height, NEIGHBOUR_FADE_OF_DISTANCE * length)
-        weight *= 1 - smoothstep(along, length / 2 - fade, length / 2)
+        along, end = towards(other, centre, height, x, y)
+        fade = min(NEIGHBOUR_FADE_OF_HEIGHT * height, NEIGHBOUR_FADE_OF_WAY * end)
+        weight *= 1 - smoothstep(along, end - fade, end)
     return weight

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from multitalk.array_types import Array
 from multitalk.engines.warp.face_frame import HeadFrame
 from multitalk.engines.warp.masks import mask_where
+from multitalk.engines.warp.neighbours import Neighbour, towards
 from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 from multitalk.face import mesh
 from multitalk.face.networks import PersonNetwork
@@ -36,7 +37,7 @@ MOSTLY_CERTAIN = 0.4  # mean of the edges; with less, pieces would be moved apar
 SIDE_REACH, SIDE_ALPHA, DIFFERENT, LEAST_EDGE = 0.012, 0.05, (8.0, 24.0), 1e-3
 TRUSTED = (0.35, 0.65)  # certainty from which the background is left out of a person's layer
 RAMP_MEAN = 1.5  # width of a linear ramp per integral of 4 p (1 - p) over it
-BEYOND_THE_MIDLINE = 3.0  # pixels: both layers cover the line between two people
+BEYOND_THE_LINE = 3.0  # pixels: both layers cover the line between two people
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Matte:
         points: NDArray[np.floating],
         frame: HeadFrame,
         network: PersonNetwork,
-        neighbours: tuple[NDArray[np.float64], ...] = (),
+        neighbours: tuple[Neighbour, ...] = (),
     ) -> "Matte | None":
         """Find a person, or None where the network does not see one, or hardly any edge, for sure.
 
@@ -67,7 +68,7 @@ class Matte:
             points: The face's landmarks, [478, 3] pixels.
             frame: Of the head.
             network: Says where people are.
-            neighbours: Centres (x, y) of the other faces; beyond the midline is not this person.
+            neighbours: The other faces; their part of the picture is not this person.
         """
         rows, columns = _square(frame, picture.shape[:2])
         crop = np.ascontiguousarray(picture[rows, columns])
@@ -87,7 +88,7 @@ class Matte:
             return None
         alpha = np.zeros(picture.shape[:2], np.float32)
         alpha[rows, columns] = inner
-        _cut_at_midlines(alpha, frame.origin[:2], neighbours)
+        _cut_at_neighbours(alpha, frame, neighbours)
         certainty = np.zeros_like(alpha)
         certainty[rows, columns] = trust
         return cls(alpha, certainty)
@@ -211,18 +212,15 @@ def _keep_person(alpha: Array, on_face: NDArray[np.uint8], height: float) -> Non
     alpha[(outside[1:-1, 1:-1] == 255) | (on_face > 0)] = 1
 
 
-def _cut_at_midlines(
-    alpha: Array, centre: NDArray[np.float64], neighbours: tuple[NDArray[np.float64], ...]
-) -> None:
-    """Set alpha to 0 where another face is nearer, in place."""
+def _cut_at_neighbours(alpha: Array, frame: HeadFrame, neighbours: tuple[Neighbour, ...]) -> None:
+    """Set alpha to 0 in the parts of other faces, in place."""
     if not neighbours:
         return
-    y, x = np.indices(alpha.shape, np.float32)
+    rows_columns = np.indices(alpha.shape, np.float32)
     for other in neighbours:
-        towards = other - centre
-        length = float(np.hypot(*towards))
-        along = ((x - centre[0]) * towards[0] + (y - centre[1]) * towards[1]) / length
-        alpha[along > length / 2 + BEYOND_THE_MIDLINE] = 0
+        x, y = rows_columns[1], rows_columns[0]
+        along, end = towards(other, frame.origin[:2], frame.height, x, y)
+        alpha[along > end + BEYOND_THE_LINE] = 0
 
 
 def _sharpness(small: _Small) -> Array:

@@ -30,6 +30,7 @@ from multitalk.engines.warp.falloff import (
 )
 from multitalk.engines.warp.head_motion import MOTIONS, motion_fields
 from multitalk.engines.warp.matte import Matte
+from multitalk.engines.warp.neighbours import Neighbour
 from multitalk.engines.warp.smoothing import evaluate_thin_plate, fit_thin_plate
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks
@@ -135,7 +136,7 @@ def build_rig(
     face: FaceLandmarks,
     *,
     picture_size: tuple[int, int],
-    neighbours: tuple[NDArray[np.float64], ...] = (),
+    neighbours: tuple[Neighbour, ...] = (),
     lattice_steps: int = 40,
     matte: Matte | None = None,
 ) -> Rig:
@@ -144,8 +145,7 @@ def build_rig(
     Args:
         face: As detected in the picture.
         picture_size: (height, width) of the picture.
-        neighbours: Centres (x, y) of the other faces; nothing nearer to them than to this face
-            moves.
+        neighbours: The other faces; nothing of their part of the picture moves.
         lattice_steps: Steps of the lattice per face height.
         matte: Of the person; None: movements fade over what is around them.
     """

@@ -13,6 +13,7 @@ from multitalk.engines.warp.backdrop import fill_behind
 from multitalk.engines.warp.eyes import eye_notice
 from multitalk.engines.warp.face_frame import HeadFrame
 from multitalk.engines.warp.matte import Matte
+from multitalk.engines.warp.neighbours import Neighbour, neighbours_of
 from multitalk.engines.warp.quality import RenderQuality
 from multitalk.engines.warp.renderer import HeadRenderer
 from multitalk.engines.warp.rig import Rig, build_rig
@@ -68,13 +69,18 @@ def rig_scene(
     picture, scale = fit_within(scene.portrait, short, long)
     assigned = faces_of_speakers(scene.speakers, found, scale=scale, portrait_size=(height, width))
     faces = [face.scaled(scale) for face in assigned]
+    seen = found.scaled(scale)
+    unread = seen.unread
+    if any(speaker.box is not None for speaker in scene.speakers):
+        unread += detector.faces_elsewhere(picture, seen.faces)
+    neighbours = neighbours_of(faces, seen.faces, unread)
     # Small linear systems: a second BLAS thread only competes with the encoder.
     with one_blas_thread():
         mattes = [
             Matte.of(picture, face.points, HeadFrame.of(face), detector.person, others)
-            for face, others in zip(faces, _neighbours(faces), strict=True)
+            for face, others in zip(faces, neighbours, strict=True)
         ]
-        rigs = _rig_all(faces, picture, mattes, quality)
+        rigs = _rig_all(faces, picture, mattes, quality, neighbours)
         backdrop = fill_behind(picture, list(zip(rigs, mattes, strict=True)))
         renderers = tuple(
             HeadRenderer(picture, rig, matte=matte, backdrop=backdrop, quality=quality)
@@ -114,20 +120,12 @@ def fit_within(
     return np.ascontiguousarray(portrait), scale
 
 
-def _neighbours(faces: Sequence[FaceLandmarks]) -> list[tuple[NDArray[np.float64], ...]]:
-    """The centres (x, y) of the other faces, for each face."""
-    centres = [face.points[:, :2].mean(0).astype(np.float64) for face in faces]
-    return [
-        tuple(centre for other, centre in enumerate(centres) if other != index)
-        for index in range(len(faces))
-    ]
-
-
 def _rig_all(
     faces: Sequence[FaceLandmarks],
     picture: NDArray[np.uint8],
     mattes: Sequence[Matte | None],
     quality: RenderQuality,
+    neighbours: Sequence[tuple[Neighbour, ...]],
 ) -> list[Rig]:
     height, width = picture.shape[:2]
     return [
@@ -138,7 +136,7 @@ def _rig_all(
             lattice_steps=quality.lattice_steps,
             matte=matte,
         )
-        for face, others, matte in zip(faces, _neighbours(faces), mattes, strict=True)
+        for face, others, matte in zip(faces, neighbours, mattes, strict=True)
     ]
 
 
