@@ -31,4 +31,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[VisemeTrack]:
 @pytest.fixture
 def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
     """No mouths: for tests of time and sound, which then cost next to nothing."""
-    monkeypatch.setattr(LiveVisemes, "frame", lambda self, index: VisemeTrack.silent(1))
+    monkeypatch.setattr(
+        LiveVisemes,
+        "frames_from",
+        lambda self, index: VisemeTrack.silent(self._num_frames - index),
+    )
