@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -8,8 +9,9 @@ import multitalk.engines.warp.engine as warp
 from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Speaker, ignore_progress
 from multitalk.engines.warp.engine import SIDES, WarpEngine
 from multitalk.engines.warp.eyes import Eyes
+from multitalk.engines.warp.notices import face_notices
 from multitalk.engines.warp.rig import Rig
-from multitalk.engines.warp.rigged_scene import face_notices, fit_within
+from multitalk.engines.warp.rigged_scene import fit_within
 from multitalk.errors import InvalidRequest, NoFaceFound
 from multitalk.face import mesh
 from multitalk.face.detector import FaceDetector
@@ -181,7 +183,12 @@ def test_work_is_done_only_as_it_is_asked_for(
 def test_a_small_face_is_told_in_pixels_of_the_portrait(portrait: NDArray[np.uint8]) -> None:
     with FaceDetector() as detector:
         face = detector.detect(portrait, expected=1)[0]
-    (notice,) = face_notices("person1", face.scaled(0.4), 0.4)
+    small = cv2.resize(portrait, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA).astype(
+        np.uint8
+    )
+    (notice,) = face_notices(
+        "person1", face.scaled(0.4), small, 0.4, covered=False, paints_eyes=True
+    )
     assert notice.parameters["height"] == pytest.approx(face.height)
     assert notice.parameters["limit"] == 300
 

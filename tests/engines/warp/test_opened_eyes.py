@@ -114,7 +114,7 @@ def test_half_shut_eyes_rest_open_and_open_ones_as_photographed(
         source = portrait.copy()
         Eyes(source, rig.points, (0, 0), 1).update(closed=closed, look=(0.0, 0.0))
         face = detect_faces(source)[0]
-        notice = eye_notice(source, face.points)
+        notice = eye_notice(source, face.points, painted=True)
         Eyes(source, face.points.astype(float), (0, 0), 1).update(closed=0.0, look=(0.0, 0.0))
         rests = np.mean(detect_faces(source)[0].eye_openings)
         return float(np.mean(face.eye_openings)), float(rests), notice

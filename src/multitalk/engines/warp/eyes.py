@@ -163,6 +163,11 @@ class Eyes:
         self._state = (0, 0.0, 0.0)
         self._has_lids = False
 
+    @property
+    def painted(self) -> bool:
+        """Whether any eye blinks and looks."""
+        return bool(self._eyes)
+
     def update(self, *, closed: float, look: tuple[float, float]) -> None:
         """Repaint the eyes; see `Eye.paint`."""
         down = look[1] - self._raised
@@ -189,19 +194,34 @@ class _Seen(NamedTuple):
         eyes: Of `EYES`, those that are painted.
         glasses: Whether they are behind some.
         opening: Of their lids, at rest.
+        dark_glasses: Whether dark glasses hide them.
     """
 
     eyes: tuple[EyeParts, ...] = ()
     glasses: bool = False
     opening: LidsAtRest = LidsAtRest()
+    dark_glasses: bool = False
 
 
-def eye_notice(picture: NDArray[np.uint8], points: NDArray[np.floating]) -> str | None:
-    """Key of a notice about the eyes of a face [478, 3] in a picture; None: nothing to notice."""
+def eye_notice(
+    picture: NDArray[np.uint8], points: NDArray[np.floating], *, painted: bool
+) -> str | None:
+    """Key of a notice about a face's eyes; None: nothing to notice.
+
+    Args:
+        picture: uint8 [H, W, C].
+        points: Landmarks, [478, 3] pixels.
+        painted: `Eyes.painted`.
+    """
     places = points[:, :2].astype(np.float64)
-    if _seen(picture, points, places).opening.drawn:
+    seen = _seen(picture, points, places)
+    if seen.opening.drawn:
         return "eyes_are_drawn"
-    return "eyes_are_shut" if eyes_are_shut(points) else None
+    if seen.dark_glasses:
+        return "eyes_stay"
+    if eyes_are_shut(points):
+        return "eyes_are_shut"
+    return "eyes_stay" if seen.eyes and not painted else None
 
 
 def _seen(
@@ -220,7 +240,7 @@ def _seen(
     cheeks = max(_brightness(picture, places[list(mesh.LOWER_CHEEKS)]), 1.0)
     under = [_brightness(picture, places[list(skin)]) / cheeks for *_, skin in visible]
     if max(under, default=0.0) <= DARK_GLASS:
-        return _Seen()
+        return _Seen(dark_glasses=bool(visible))
     if wears_glasses(picture, places):
         return _Seen() if eyes_are_shut(points) else _Seen(visible, glasses=True)
     return _Seen(visible, opening=opening_of(points))

@@ -131,7 +131,7 @@ class PoseAnimator:
         self._frame = 0
         self._parted = rig.layout.parted > PARTED
         self._smiling_opening = _smiling_opening(rig)
-        self._calm = 1 - PROFILE_CALMS * rig.frame.in_profile
+        self._calm = 0.0 if rig.mouth_covered else 1 - PROFILE_CALMS * rig.frame.in_profile
         lively = motion * (1 - TURNED_CALMS * ramp(abs(rig.frame.yaw_degrees), *TURNED))
         self._gaze = GazeModel(seed, person, others)
         self._prosody = Prosody()

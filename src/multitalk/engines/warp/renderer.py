@@ -149,6 +149,11 @@ class HeadRenderer:
         clean_lip_edges(lips, places - low, width=self.rig.frame.mouth_width * scale, red=red)
         view[:] = lips
 
+    @property
+    def paints_eyes(self) -> bool:
+        """Whether the eyes blink and look."""
+        return self._eyes.painted
+
     def draw(self, frame: NDArray[np.uint8], pose: Pose) -> None:
         """Draw the head into a frame, in place.
 

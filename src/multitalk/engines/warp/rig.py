@@ -68,6 +68,7 @@ class Rig:
         open_gap: Pixels by which `open` parts them there.
         round_overlap: Pixels by which `round` brings them together there.
         lift_gap: Pixels by which `lift` parts them there.
+        mouth_covered: Whether something is in front of the mouth, which then stays still.
     """
 
     points: NDArray[np.float64]
@@ -80,6 +81,7 @@ class Rig:
     open_gap: float
     round_overlap: float
     lift_gap: float
+    mouth_covered: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ def build_rig(
     neighbours: tuple[Neighbour, ...] = (),
     lattice_steps: int = 40,
     matte: Matte | None = None,
+    mouth_covered: bool = False,
 ) -> Rig:
     """Make the rig of one head.
 
@@ -148,6 +151,7 @@ def build_rig(
         neighbours: The other faces; nothing of their part of the picture moves.
         lattice_steps: Steps of the lattice per face height.
         matte: Of the person; None: movements fade over what is around them.
+        mouth_covered: From `covered_mouth.is_covered`.
     """
     points = face.points.astype(np.float64)
     frame = HeadFrame.of(face)
@@ -181,6 +185,7 @@ def build_rig(
         open_gap=opened - at_rest,
         round_overlap=max(0.0, at_rest - rounded),
         lift_gap=max(0.0, lifted - at_rest),
+        mouth_covered=mouth_covered,
     )
 
 

@@ -1,6 +1,6 @@
 """From a scene to heads that can be drawn: faces found, picture scaled, rigs built, once a talk."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from multitalk.engines.base import Scene
 from multitalk.engines.faces import faces_of_speakers, find_scene_faces
 from multitalk.engines.warp.backdrop import fill_behind
-from multitalk.engines.warp.eyes import eye_notice
+from multitalk.engines.warp.covered_mouth import is_covered
 from multitalk.engines.warp.face_frame import HeadFrame
 from multitalk.engines.warp.matte import Matte
 from multitalk.engines.warp.neighbours import Neighbour, neighbours_of
+from multitalk.engines.warp.notices import face_notices
 from multitalk.engines.warp.quality import RenderQuality
 from multitalk.engines.warp.renderer import HeadRenderer
 from multitalk.engines.warp.rig import Rig, build_rig
@@ -21,9 +22,6 @@ from multitalk.face.detector import FaceDetector
 from multitalk.face.landmarks import FaceLandmarks
 from multitalk.messages import Notice
 from multitalk.speech.viseme_network import one_blas_thread
-
-SMALL_FACE = 120  # face height, rendered pixels, below which lips look soft: a notice
-TURNED_FACE = 40.0  # degrees of yaw beyond which the mouth may look wrong: a notice
 
 
 @dataclass(frozen=True)
@@ -88,10 +86,14 @@ def rig_scene(
         )
     notices = [
         notice
-        for speaker, face in zip(scene.speakers, faces, strict=True)
-        for notice in (
-            *face_notices(speaker.name, face, scale),
-            *_eye_notices(speaker.name, face, picture),
+        for speaker, face, rig, renderer in zip(scene.speakers, faces, rigs, renderers, strict=True)
+        for notice in face_notices(
+            speaker.name,
+            face,
+            picture,
+            scale,
+            covered=rig.mouth_covered,
+            paints_eyes=renderer.paints_eyes,
         )
     ]
     return RiggedScene(
@@ -135,25 +137,7 @@ def _rig_all(
             neighbours=others,
             lattice_steps=quality.lattice_steps,
             matte=matte,
+            mouth_covered=is_covered(picture, face.points, face.height),
         )
         for face, others, matte in zip(faces, neighbours, mattes, strict=True)
     ]
-
-
-def face_notices(name: str, face: FaceLandmarks, scale: float) -> Iterator[Notice]:
-    """Notices about a speaker's face in a picture scaled by `scale`."""
-    if face.height < SMALL_FACE:
-        facts: dict[str, object] = {
-            "height": face.height / scale,
-            "limit": round(SMALL_FACE / scale),
-        }
-        yield Notice("face_is_small", {"speaker": name, **facts})
-    if abs(face.yaw_degrees) > TURNED_FACE:
-        turn = {"degrees": abs(face.yaw_degrees), "limit": TURNED_FACE}
-        yield Notice("face_in_profile", {"speaker": name, **turn})
-
-
-def _eye_notices(name: str, face: FaceLandmarks, picture: NDArray[np.uint8]) -> Iterator[Notice]:
-    key = eye_notice(picture, face.points)
-    if key:
-        yield Notice(key, {"speaker": name})
