@@ -23,8 +23,11 @@ def test_a_part_of_a_moved_layer_is_drawn_as_in_the_whole(turned: float) -> None
     assert np.abs(alone - whole).max() <= 1
 
 
+@pytest.mark.parametrize("painted", [slice(0, 0), slice(15, 30)])
 @pytest.mark.parametrize("moved", [(0.0, 0.0), (23.0, -9.0), (-60.0, 40.0)])
-def test_only_what_shows_the_person_is_drawn_and_all_of_it(moved: tuple[float, float]) -> None:
+def test_only_what_shows_the_person_is_drawn_and_all_of_it(
+    moved: tuple[float, float], painted: slice
+) -> None:
     """Beside sampling and blending every pixel of the box."""
     side, grid = 240, Grid.over(0, 0, 240, 240, step=5)
     rows, columns = np.indices((side, side))
@@ -43,7 +46,8 @@ def test_only_what_shows_the_person_is_drawn_and_all_of_it(moved: tuple[float, f
     behind = np.full((side, side, 3), 90, np.uint8)
     expected = whole[..., :3] + behind * (whole[..., 3:] / 255)
     cover = layer.cover(inverse)
-    assert 0.1 < (cover.opacity > 0).mean() < 0.6
-    assert (cover.through == 0).any()
-    layer.compose(layer.draw(inverse, cover), behind, cover)
+    assert 0.1 < (cover.around[..., 1] > 0).mean() < 0.6
+    assert (cover.around[..., 0] == 0).any()
+    layer.draw(inverse, cover, behind, painted)
+    layer.compose(cover, behind, painted)
     assert np.abs(behind - expected).max() <= 1.5

@@ -91,7 +91,20 @@ def _white_between(
 
 def three_channels(cover: Array) -> Array:
     """Cover [h, w] repeated for three channels, [h, w, 3]: faster than numpy's broadcasting."""
-    return cv2.merge((cover, cover, cover)).astype(np.float32, copy=False)
+    return cv2.cvtColor(cover, cv2.COLOR_GRAY2RGB).astype(np.float32, copy=False)
+
+
+def mix_in(colours: Array, colour: Array, cover: Array) -> None:
+    """Mix one colour into others, in place: three times as fast as by numpy's broadcasting.
+
+    Args:
+        colours: float32 [h, w, 3].
+        colour: RGB [3].
+        cover: Its share at each place, float32 [h, w].
+    """
+    away = cv2.subtract((*colour.tolist(), 0.0), colours)  # type: ignore[call-overload]
+    cv2.multiply(away, three_channels(cover), dst=away)
+    cv2.add(colours, away, dst=colours)
 
 
 def warmth(colours: NDArray[np.generic]) -> NDArray[np.floating]:

@@ -4,7 +4,6 @@ Only the columns where the person is in a frame are sampled, band by band, and o
 blended: between them the layer is opaque, beyond them the frame stays.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from multitalk.engines.warp.quality import RenderQuality
 BAND_ROWS = 12  # lattice rows of a band
 STRIP_ROWS, STRIP_MARGIN = 48, 8  # pixels enlarged at once, and more beside them for filters
 MARGIN = 2  # pixels by which filters spread an edge
+SHOWN = b"\1"  # True among an array's bytes
 
 
 class _Band(NamedTuple):
@@ -27,40 +27,45 @@ class _Band(NamedTuple):
     Attributes:
         rows: First and last; bands share these.
         columns: First and last.
+        solid: First and last of those between which the layer is opaque; the same: nowhere.
     """
 
     rows: tuple[int, int]
     columns: tuple[int, int]
+    solid: tuple[int, int]
+
+    def overlaps(self, rows: slice) -> bool:
+        """Whether it has any of some lattice rows."""
+        return bool(self.rows[0] < rows.stop and rows.start <= self.rows[1])
 
 
 @dataclass(frozen=True)
 class Cover:
-    """Where a displaced layer covers a frame: what is around each point of its lattice.
+    """Where a displaced layer covers a frame.
 
     Attributes:
-        through: The most transparency, uint8 [rows, columns].
-        opacity: The most opacity, likewise.
+        around: The most transparency and the most opacity around each point of the lattice, uint8
+            [rows, columns, 2]: none of the first is opaque, none of the second shows nothing.
     """
 
-    through: NDArray[np.uint8]
-    opacity: NDArray[np.uint8]
+    around: NDArray[np.uint8]
 
-    def bands(self) -> Iterator[_Band]:
+    def bands(self) -> list[_Band]:
         """The bands that show anything of the layer."""
-        rows, columns = self.opacity.shape
-        for top in range(0, rows - 1, BAND_ROWS):
-            bottom = min(top + BAND_ROWS, rows - 1)
-            shown = np.flatnonzero(self.opacity[top : bottom + 1].max(0))
-            if len(shown):
-                ends = max(0, int(shown[0]) - 1), min(columns - 1, int(shown[-1]) + 1)
-                yield _Band((top, bottom), ends)
-
-    def solid(self, band: _Band) -> tuple[int, int]:
-        """Lattice columns of a band, first and last, between which the layer is opaque."""
-        (top, bottom), (left, right) = band
-        opaque = self.through[top : bottom + 1, left : right + 1].max(0) == 0
-        start, end = _longest_run(opaque)
-        return left + start, left + max(end - 1, start)
+        count = len(self.around)
+        tops = np.arange(0, count - 1, BAND_ROWS)
+        bottoms = np.minimum(tops + BAND_ROWS, count - 1)
+        most = np.maximum(np.maximum.reduceat(self.around, tops), self.around[bottoms])
+        bands = []
+        for top, bottom, one in zip(tops.tolist(), bottoms.tolist(), most, strict=True):
+            shown = (one[:, 1] > 0).tobytes()
+            first, last = shown.find(SHOWN), shown.rfind(SHOWN)
+            if first >= 0:
+                left, right = max(first - 1, 0), min(last + 1, len(shown) - 1)
+                start, end = _longest_run(one[left : right + 1, 0] == 0)
+                solid = left + start, left + max(end - 1, start)
+                bands.append(_Band((top, bottom), (left, right), solid))
+        return bands
 
 
 class Layer:
@@ -106,21 +111,29 @@ class Layer:
             cv2.INTER_NEAREST,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        return Cover(*(part.astype(np.uint8, copy=False) for part in cv2.split(near)))
+        return Cover(near.astype(np.uint8, copy=False))
 
-    def draw(self, inverse: Array, cover: Cover) -> NDArray[np.uint8]:
-        """The displaced layer, uint8 [box height, box width, 4], as `source`.
-
-        Valid until the next call, and only where `compose` reads it.
+    def draw(
+        self, inverse: Array, cover: Cover, target: NDArray[np.uint8], painted: slice
+    ) -> NDArray[np.uint8]:
+        """Put the displaced layer onto a part of a frame, but for bands that will be painted.
 
         Args:
             inverse: Of the displacement on the lattice, from `invert`.
             cover: From `cover`.
+            target: The box in a frame, RGB uint8 [box height, box width, 3].
+            painted: Lattice rows of what is painted before `compose` puts it onto the frame.
+
+        Returns:
+            The layer, uint8 [box height, box width, 4], as `source`. Valid until the next call, and
+            only where `compose` reads it.
         """
         for band in cover.bands():
-            (top, bottom), (left, right) = band
+            (top, bottom), (left, right), _ = band
             part = inverse[top : bottom + 1, left : right + 1]
             self._remap(part, self._grid, self._drawn[self._pixels(band)])
+            if not band.overlaps(painted):  # while the processor's cache holds it
+                self._put(band, target)
         return self._drawn
 
     def sample(self, displacement: Array, grid: Grid, part: Grid) -> NDArray[np.uint8]:
@@ -143,31 +156,28 @@ class Layer:
         self._remap(inverse, part, drawn)
         return drawn
 
-    def compose(self, drawn: NDArray[np.uint8], target: NDArray[np.uint8], cover: Cover) -> None:
-        """Put a drawn layer onto a part of a frame, in place.
-
-        Args:
-            drawn: From `draw`.
-            target: The box in a frame, RGB uint8 [box height, box width, 3].
-            cover: As in `draw`.
-        """
+    def compose(self, cover: Cover, target: NDArray[np.uint8], painted: slice) -> None:
+        """Put the bands that were painted onto a part of a frame; the arguments are `draw`'s."""
         for band in cover.bands():
-            rows, columns = self._pixels(band)
-            first, last = cover.solid(band)
-            begin, end = first * self._grid.step, min(last * self._grid.step + 1, columns.stop)
-            if first < last:
-                cv2.cvtColor(
-                    drawn[rows, begin:end], cv2.COLOR_RGBA2RGB, dst=target[rows, begin:end]
-                )
-            else:
-                end = begin
-            _blend(drawn[rows, columns.start : begin], target[rows, columns.start : begin])
-            _blend(drawn[rows, end : columns.stop], target[rows, end : columns.stop])
+            if band.overlaps(painted):
+                self._put(band, target)
+
+    def _put(self, band: _Band, target: NDArray[np.uint8]) -> None:
+        """Put one band of the drawn layer onto a part of a frame, in place."""
+        drawn, (rows, columns) = self._drawn, self._pixels(band)
+        first, last = band.solid
+        begin, end = first * self._grid.step, min(last * self._grid.step + 1, columns.stop)
+        if first < last:
+            cv2.cvtColor(drawn[rows, begin:end], cv2.COLOR_RGBA2RGB, dst=target[rows, begin:end])
+        else:
+            end = begin
+        _blend(drawn[rows, columns.start : begin], target[rows, columns.start : begin])
+        _blend(drawn[rows, end : columns.stop], target[rows, end : columns.stop])
 
     def _pixels(self, band: _Band) -> tuple[slice, slice]:
         """Rows and columns of the box that a band fills: rows that it shares are the next one's."""
         step, (height, width) = self._grid.step, self._size
-        (top, bottom), (left, right) = band
+        (top, bottom), (left, right), _ = band
         is_last = bottom == self._grid.shape[0] - 1
         rows = slice(top * step, min(bottom * step + is_last, height))
         return rows, slice(left * step, min(right * step + 1, width))
@@ -260,12 +270,10 @@ def _around(through: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
 
 def _longest_run(solid: NDArray[np.bool_]) -> tuple[int, int]:
     """First and one past the last of the longest row of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], solid.astype(np.int8), [0]])))
-    if not len(edges):
-        return 0, 0
-    starts, ends = edges[::2], edges[1::2]
-    longest = int((ends - starts).argmax())
-    return int(starts[longest]), int(ends[longest])
+    line = solid.tobytes()
+    run = max(line.split(b"\0"), key=len)
+    start = line.find(run) if run else 0
+    return start, start + len(run)
 
 
 def _blend(drawn: NDArray[np.uint8], target: NDArray[np.uint8]) -> None:

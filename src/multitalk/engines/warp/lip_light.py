@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
-from multitalk.engines.warp.colour import three_channels
+from multitalk.engines.warp.colour import mix_in, three_channels
 from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 
 # Both lips' shadow: the share of the opening that is seen from behind it, so narrow gaps and ends
@@ -90,7 +90,7 @@ class LipLight:
         corners = near_corners(along, LINING_ENDS)
         wide = min(opened / LINING_GAP, 1.0)
         lining = np.float32(LINING_LIGHT[0] + (LINING_LIGHT[1] - LINING_LIGHT[0]) * wide)
-        inside += (lining * self.red - inside) * three_channels(np.float32(spoken) * corners)
+        mix_in(inside, lining * self.red, np.float32(spoken) * corners)
         soft = gaussian_blur(opening, max(1.0, self.width * SHADOW_BLUR))
         lowered, raised = (self._shifted(soft, way * SHADOW_SHIFT) for way in (1, -1))
         lit = self.lit(opened)
@@ -105,7 +105,7 @@ class LipLight:
         outer = smoothstep(WET_OUTER - raised, 0, WET_OUTER_FADE)
         wet = outer * smoothstep(lowered, *WET_INNER) * (1 + WET_CORNERS * corners)
         wet *= WET_COVER * spoken * min(opened / WET_GAP, 1.0)
-        inside += (self.inner_lip - inside) * three_channels(wet.astype(np.float32))
+        mix_in(inside, self.inner_lip, wet.astype(np.float32, copy=False))
 
     def join(self, view: Array, inside: Array, opening: Array, along: Array) -> None:
         """Put the mouth's inside between the lips of a view [h, w, 3], in place.

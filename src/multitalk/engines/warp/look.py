@@ -71,12 +71,12 @@ class Look:
         largest = np.maximum(*weights)
         self.part = span_of(largest.max(1)), span_of(largest.max(0))
         unlit = base
-        self._light: tuple[tuple[slice, slice], Array] | None = None
+        self._light: tuple[tuple[slice, slice], NDArray[np.uint8]] | None = None
         catchlight = _catchlight(base, place.width, iris) if iris is not None else None
         if catchlight is not None:
             lit, light = catchlight
             unlit = base.copy()
-            unlit[lit] = np.clip(base[lit] - light, 0, 255)
+            unlit[lit] = cv2.subtract(base[lit], light)
             self.part = _union(self.part[0], lit[0]), _union(self.part[1], lit[1])
             top, left = (one.start for one in self.part)
             rows, columns = (
@@ -86,30 +86,34 @@ class Look:
             self._light = (rows, columns), light
         self._unlit = unlit
         self._still = base[self.part]
-        self._weights = tuple(np.float32(self._width) * one[self.part] for one in weights)
+        aside, down_up = (np.float32(self._width) * one[self.part] for one in weights)
         right, down = place.axes[1]
-        along = self._weights[0] * _slope(place, self.part)
-        self._along = tuple((np.float32(way) * along).astype(np.float32) for way in (right, down))
+        along = aside * _slope(place, self.part)
+        # Where a pixel comes from, (x, y), and by how much that changes per eye width of a look.
         y, x = (np.arange(one.start, one.stop, dtype=np.float32) for one in self.part)
-        self._here = np.meshgrid(x, y)
+        self._here = np.stack(np.meshgrid(x, y), -1)
+        self._per_right = np.stack([aside + right * along, down * along], -1).astype(np.float32)
+        self._per_down = np.stack([np.zeros_like(along), down_up], -1).astype(np.float32)
 
     def shifted(self, look: tuple[float, float]) -> NDArray[np.uint8]:
         """The part with its eye moved by (right, down), eye widths: uint8 [h, w, C]."""
         if look == (0.0, 0.0):
             return self._still
-        x, y = (
-            here - weights * np.float32(way) - along * np.float32(look[0])
-            for here, weights, way, along in zip(
-                self._here, self._weights, look, self._along, strict=True
-            )
+        places = cv2.scaleAdd(self._per_right, -look[0], self._here)
+        places = cv2.scaleAdd(self._per_down, -look[1], places, dst=places)
+        moved = cv2.remap(
+            self._unlit,
+            places,
+            None,  # type: ignore[call-overload]
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
         )
-        moved = cv2.remap(self._unlit, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         if self._light is not None:
             place, light = self._light
             right, down = (CATCHLIGHT_FOLLOWS * self._width * way for way in look)
-            size = light.shape[1::-1]
-            light = np.asarray(cv2.warpAffine(light, np.array([[1, 0, right], [0, 1, down]]), size))
-            moved[place] = cv2.add(moved[place], light, dtype=cv2.CV_8U)
+            shift = np.array([[1, 0, right], [0, 1, down]])
+            lit = moved[place]
+            cv2.add(lit, cv2.warpAffine(light, shift, light.shape[1::-1]), dst=lit)
         return np.asarray(moved, np.uint8)
 
 
@@ -164,7 +168,7 @@ def _slope(place: LidGeometry, part: tuple[slice, slice]) -> Array:
 
 def _catchlight(
     base: NDArray[np.uint8], width: float, iris: Iris
-) -> tuple[tuple[slice, slice], Array] | None:
+) -> tuple[tuple[slice, slice], NDArray[np.uint8]] | None:
     """What the light's reflection adds to the colours of a patch; None: nothing.
 
     A spot is what a morphological opening removes (the white top-hat of F. Meyer, 1979).
@@ -175,7 +179,7 @@ def _catchlight(
         iris: In pixels of the patch.
 
     Returns:
-        Rows and columns of a part of the patch, and the light in it, float32 [h, w, C].
+        Rows and columns of a part of the patch, and the light in it, uint8 [h, w, C].
     """
     spots = _spots(base, width, iris)
     if spots is None:
@@ -185,11 +189,11 @@ def _catchlight(
     spread = np.asarray(cv2.dilate(spot, np.ones((5, 5), np.uint8)), np.float32)
     cover = gaussian_blur(spread, max(0.5, SPOT_EDGE * iris.radius))[..., None]
     opened = cv2.morphologyEx(near, cv2.MORPH_OPEN, _window(iris)).astype(np.float32)
-    light = np.clip(near - opened, 0, None) * np.minimum(2 * cover, 1)
+    light = np.round(np.clip(near - opened, 0, None) * np.minimum(2 * cover, 1)).astype(np.uint8)
     light[..., 3:] = 0
     lit = np.maximum.reduce([light[..., channel] for channel in range(light.shape[2])])
     down, across = span_of(lit.max(1), margin), span_of(lit.max(0), margin)
-    light = np.ascontiguousarray(light[down, across], np.float32)
+    light = np.ascontiguousarray(light[down, across])
     top, left = rows.start + down.start, columns.start + across.start
     return (slice(top, top + light.shape[0]), slice(left, left + light.shape[1])), light
 

@@ -172,11 +172,12 @@ class HeadRenderer:
         inverse = invert(layers.upper, self.rig.upper.grid)
         mouth, cover = self._around_mouth(layers), self._layer.cover(inverse)
         rows, columns = mouth.place_in(self.rig.upper.grid)
-        cover.opacity[rows, columns] = 255  # drawn whatever the upper layer shows there
-        drawn = self._layer.draw(inverse, cover)
+        cover.around[rows, columns, 1] = 255  # drawn whatever the upper layer shows there
+        target = frame[y0:y1, x0:x1]
+        drawn = self._layer.draw(inverse, cover, target, rows)
         if self._draw_mouth(drawn, mouth, pose, layers):
-            cover.through[rows, columns] = 255
-        self._layer.compose(drawn, frame[y0:y1, x0:x1], cover)
+            cover.around[rows, columns, 0] = 255
+        self._layer.compose(cover, target, rows)
         if self._quality.lit:
             gap = float(layers.aperture.gap[len(layers.aperture.gap) // 2])
             self._light.shine(frame, pose.weights, gap=gap, moved=layers.upper, inverse=inverse)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.engines.warp.aperture import Aperture
-from multitalk.engines.warp.colour import three_channels
+from multitalk.engines.warp.colour import mix_in
 from multitalk.engines.warp.expressions import smile_strength
 from multitalk.engines.warp.face_frame import HeadFrame
 from multitalk.engines.warp.masks import span_of
@@ -116,6 +116,10 @@ class LipShading:
             spot: np.stack([across * spot.wide, down * spot.high], 1) * pixels
             for spot in (LOWER_LIP_SHINE, UPPER_LIP_SHINE, CHIN_SHADE, CORNER_SHADE)
         }
+        self._reaches = {
+            spot: np.abs(linear).sum(1) * BLOB_PIXELS / 2 + 1
+            for spot, linear in self._shapes.items()
+        }
 
     def push_out(
         self,
@@ -136,17 +140,27 @@ class LipShading:
         """
         middle = len(aperture.seam) // 2
         upper, lower = aperture.upper[middle], aperture.lower[middle]
+        spots = (
+            (LOWER_LIP_SHINE, lower + LOWER_LIP_SHINE.along * (outer[1] - lower)),
+            (UPPER_LIP_SHINE, upper + UPPER_LIP_SHINE.along * (outer[0] - upper)),
+            (CHIN_SHADE, lower + CHIN_SHADE.along * (outer[1] - lower)),
+            (CORNER_SHADE, aperture.seam[0]),
+            (CORNER_SHADE, aperture.seam[-1]),
+        )
+        reached = [
+            (place - self._reaches[spot], place + self._reaches[spot]) for spot, place in spots
+        ]
+        low = np.floor(np.min([first for first, _ in reached], 0) - corner).astype(int).clip(0)
+        high = np.ceil(np.max([last for _, last in reached], 0) - corner).astype(int).clip(0) + 1
+        view = view[low[1] : high[1], low[0] : high[0]]
+        if not view.size:
+            return
         light = np.zeros(view.shape[:2], np.float32)
-        for spot, inner, edge in (
-            (LOWER_LIP_SHINE, lower, outer[1]),
-            (UPPER_LIP_SHINE, upper, outer[0]),
-            (CHIN_SHADE, lower, outer[1]),
-        ):
-            self._add_spot(light, inner + spot.along * (edge - inner) - corner, spot, rounding)
-        for place in (aperture.seam[0], aperture.seam[-1]):
-            self._add_spot(light, place - corner, CORNER_SHADE, rounding)
+        for spot, place in spots:
+            self._add_spot(light, place - low - corner, spot, rounding)
         gains = [1 + light * np.float32(tint) for tint in self._tint]
-        view[:] = cv2.multiply(view, cv2.merge([*gains, np.ones_like(light)]), dtype=cv2.CV_8U)
+        gain = cv2.merge([*gains, np.ones_like(light)])
+        cv2.multiply(view, gain, dst=view, dtype=cv2.CV_8U)
 
     def contact_line(
         self, region: Array, corner: tuple[int, int], aperture: Aperture, strength: float
@@ -165,14 +179,14 @@ class LipShading:
             cover = gaussian_blur(line.astype(np.float32), max(0.7, self._width * one.blur))
             # A line is the fainter for its blur, the fewer pixels it is thick.
             cover *= np.float32(one.cover * strength / max(float(cover.max()), 1.0))
-            region += (one.brightness * colour - region) * three_channels(cover)
+            mix_in(region, one.brightness * colour, cover)
 
     def _add_spot(
         self, light: Array, place: NDArray[np.floating], spot: Spot, rounding: float
     ) -> None:
         """Add a spot, centred at pixel `place`, to `light` [h, w]."""
         linear = self._shapes[spot]
-        reach = np.abs(linear).sum(1) * BLOB_PIXELS / 2 + 1
+        reach = self._reaches[spot]
         low = np.maximum(np.floor(place - reach).astype(int), 0)
         end = np.minimum(np.ceil(place + reach).astype(int) + 1, light.shape[::-1])
         if (end <= low).any():
