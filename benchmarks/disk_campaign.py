@@ -35,8 +35,7 @@ from multitalk.serving.queue import JobQueue, QueueConfig, Submission, open_queu
 from multitalk.serving.worker.loop import EngineThread, WorkerLimits
 from multitalk.serving.worker.process import open_queue_source, serve
 from multitalk.settings import Settings
-from queue_campaign import end_with_parent, job_input
-from queue_worker import SleepingEngine
+from queue_campaign import SleepingEngine, end_with_parent, job_input
 
 WORK_MEGABYTES, DATA_MEGABYTES = 300, 24  # a worker wants 256 and the largest files' for a job
 LIMITS = {f"MULTITALK_MAX_{kind}_BYTES": "1000000" for kind in ("IMAGE", "VIDEO", "AUDIO")}

@@ -5,8 +5,6 @@ import os
 import queue
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -15,8 +13,9 @@ from pathlib import Path
 import httpx
 
 from patience import PATIENCE_SECONDS, wait_until
+from warm_start import start
 
-COMMAND = [sys.executable, "-m", "multitalk", "serve", "--port", "0"]
+COMMAND = ["-m", "multitalk", "serve", "--port", "0"]
 READY = re.compile(r"MultiTalk on (http://\S+) \(engine (\w+), workers (\d+)\)")
 WORKER = re.compile(r"worker \d+ is process (\d+)")
 
@@ -41,16 +40,18 @@ class Served:
             "MULTITALK_ALLOW_LOOPBACK": "true",
             "PYTHONUNBUFFERED": "1",
         }
-        self.process = subprocess.Popen(
-            [*COMMAND, "--data", str(data), *options],
-            env=environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        read, write = zip(*(os.pipe() for _ in range(2)), strict=True)
+        self.process = start(
+            *(*COMMAND, "--data", str(data), *options),
+            imports=["multitalk.cli.app", "multitalk.serving.api.serve"],
+            environment=environ,
+            output=write[0],
+            errors=write[1],
         )
+        for end in write:
+            os.close(end)
         self._readers = [
-            threading.Thread(target=self._read, args=(stream,))
-            for stream in (self.process.stdout, self.process.stderr)
+            threading.Thread(target=self._read, args=(os.fdopen(end),)) for end in read
         ]
         for reader in self._readers:
             reader.start()

@@ -32,6 +32,7 @@ from multitalk.serving.queue import (
     transitions,
 )
 from patience import PATIENCE_SECONDS
+from warm_start import WarmProcess, start
 
 pytestmark = pytest.mark.anyio
 on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
@@ -60,15 +61,18 @@ DONE = Outcome(status=JobStatus.COMPLETED, output={})
 
 
 @contextmanager
-def worker(url: str, directory: Path, **environ: str) -> Iterator["subprocess.Popen[bytes]"]:
+def worker(
+    url: str, directory: Path, **environ: str
+) -> Iterator[WarmProcess | subprocess.Popen[bytes]]:
     """A stub worker; in the end it is gone. What it said is shown where the test fails."""
     directory.mkdir(exist_ok=True)
     with (directory / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, str(STUB), url],
-            env={**os.environ, "MULTITALK_WORK_DIRECTORY": str(directory), **environ},
-            stdout=log,
-            stderr=log,
+        process = start(
+            str(STUB),
+            url,
+            imports=["multitalk.serving.worker.process", "multitalk.serving.queue.jetstream"],
+            environment={**os.environ, "MULTITALK_WORK_DIRECTORY": str(directory), **environ},
+            output=log.fileno(),
         )
     try:
         yield process

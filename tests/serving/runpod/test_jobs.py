@@ -197,7 +197,10 @@ def test_the_heartbeat_beats(plane: ControlPlane, worker: RunPodWorker) -> None:
 
 
 def test_the_real_handler_renders(tmp_path: Path) -> None:
-    with ControlPlane() as plane, running_worker(plane, tmp_path, script=HANDLER) as worker:
+    with (
+        ControlPlane() as plane,
+        running_worker(plane, tmp_path, script=HANDLER, is_fresh=True) as worker,
+    ):
         for _ in range(2):
             result = plane.submit(job_input(seconds=1.0, resolution="480p")).result()
             assert "error" not in result, worker.said()
@@ -218,12 +221,12 @@ def test_a_local_job_runs_without_runpod(tmp_path: Path) -> None:
     }
     settings = {"MULTITALK_ALLOWED_ROOTS": str(PORTRAIT.parent)}
     arguments = ["--test_input", json.dumps(job)]
-    done = run_to_end(arguments, tmp_path, timeout=PATIENCE_SECONDS, **settings)
+    done = run_to_end(arguments, tmp_path, **settings)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_setting_that_is_wrong_stops_the_worker_with_a_sentence(tmp_path: Path) -> None:
-    done = run_to_end([], tmp_path, timeout=PATIENCE_SECONDS, MULTITALK_ENGIN="warp")
+    done = run_to_end([], tmp_path, MULTITALK_ENGIN="warp")
     assert done.returncode == 1
     assert "MULTITALK_ENGINE" in done.stderr
     assert "Traceback" not in done.stderr

@@ -31,7 +31,7 @@ def test_a_clone_s_own_job_needs_no_setting_and_leaves_a_video(tmp_path: Path) -
     (tmp_path / "examples").mkdir()
     shutil.copy(ROOT / "examples" / "portrait.jpg", tmp_path / "examples")
     shutil.copy(ROOT / "test_input.json", tmp_path)
-    done = run_to_end([], tmp_path, timeout=PATIENCE_SECONDS)
+    done = run_to_end([], tmp_path, is_fresh=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1] == "Watch out/test.mp4"
     assert probe(tmp_path / "out" / "test.mp4").num_frames > 25
@@ -66,7 +66,7 @@ def test_what_is_no_job_is_refused_with_a_sentence(
 
 
 def test_without_a_job_it_ends_with_a_sentence_before_an_engine_is_loaded(tmp_path: Path) -> None:
-    done = run_to_end([], tmp_path, timeout=PATIENCE_SECONDS)
+    done = run_to_end([], tmp_path)
     assert done.returncode == 1
     assert "there is no test_input.json in" in done.stderr
     assert "Traceback" not in done.stderr
@@ -89,7 +89,7 @@ def test_a_python_without_the_packages_is_told_what_to_install(tmp_path: Path) -
 
 def test_a_job_that_fails_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     job = {"input": job_input(image_path="../somewhere/else.jpg")}
-    done = run_to_end(["--test_input", json.dumps(job)], tmp_path, timeout=PATIENCE_SECONDS)
+    done = run_to_end(["--test_input", json.dumps(job)], tmp_path)
     assert done.returncode == 1
     assert "image_path: " in done.stdout
     assert "Watch" not in done.stdout

@@ -3,16 +3,18 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
 
 from control_plane import ControlPlane
 
 from patience import PATIENCE_SECONDS
+from warm_start import WarmProcess, start, start_fresh
 
 ROOT = Path(__file__).parents[3]
 HANDLER = ROOT / "handler.py"
@@ -29,7 +31,7 @@ class RunPodWorker:
         work_directory: Where its jobs have their directories.
     """
 
-    process: subprocess.Popen[bytes]
+    process: WarmProcess | subprocess.Popen[bytes]
     log: Path
     work_directory: Path
 
@@ -78,22 +80,25 @@ def running_worker(
     script: Path = STUB,
     name: str = "worker-1",
     wait: bool = True,
+    is_fresh: bool = False,
     **settings: str,
 ) -> Iterator[RunPodWorker]:
-    """Start a worker and wait until it asks for jobs; in the end nothing of its group is left."""
+    """Start a worker and wait until it asks for jobs; in the end nothing of its group is left.
+
+    `is_fresh`: it is an interpreter that imports all that it needs, as on RunPod.
+    """
     home, work = directory / f"home-{name}", directory / "work"
     home.mkdir(exist_ok=True)
     work.mkdir(exist_ok=True)
     log = directory / f"{name}.log"
     settings = {"MULTITALK_WORK_DIRECTORY": str(work), **settings}
     with log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-u", str(script)],
-            env=worker_environment(home, plane.environment(name), **settings),
-            cwd=directory,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+        process = _start(
+            str(script),
+            is_fresh=is_fresh,
+            environment=worker_environment(home, plane.environment(name), **settings),
+            directory=directory,
+            output=output.fileno(),
         )
         worker = RunPodWorker(process, log, work)
         try:
@@ -104,6 +109,14 @@ def running_worker(
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def _start(*arguments: str, is_fresh: bool, **given: Any) -> WarmProcess | subprocess.Popen[bytes]:
+    if is_fresh:
+        return start_fresh(*arguments, **given)
+    return start(
+        *arguments, imports=["multitalk.serving.runpod.process", "multitalk.job.self_test"], **given
+    )
 
 
 def _wait_for_its_first_poll(plane: ControlPlane, worker: RunPodWorker, name: str) -> None:
@@ -118,15 +131,23 @@ def _wait_for_its_first_poll(plane: ControlPlane, worker: RunPodWorker, name: st
 
 
 def run_to_end(
-    arguments: Sequence[str], directory: Path, *, timeout: float, **settings: str
+    arguments: Sequence[str], directory: Path, *, is_fresh: bool = False, **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run handler.py outside of RunPod."""
-    return subprocess.run(
-        [sys.executable, "-u", str(HANDLER), *arguments],
-        env=worker_environment(directory, {}, **settings),
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    """Run handler.py outside of RunPod; `is_fresh` as of `running_worker`."""
+    with TemporaryFile("w+") as output, TemporaryFile("w+") as errors:
+        process = _start(
+            str(HANDLER),
+            *arguments,
+            is_fresh=is_fresh,
+            environment=worker_environment(directory, {}, **settings),
+            directory=directory,
+            output=output.fileno(),
+            errors=errors.fileno(),
+        )
+        try:
+            code = process.wait(PATIENCE_SECONDS)
+        finally:
+            process.kill()
+            process.wait()
+        said = [(file.seek(0), file.read())[1] for file in (output, errors)]
+    return subprocess.CompletedProcess(arguments, code, *said)
