@@ -30,7 +30,7 @@ def test_a_shut_lid_ends_in_a_line_of_lashes_between_the_corners_only() -> None:
     eye.paint(picture, closed=1.0, look=(0.0, 0.0))
     column = picture[100:165, CENTRE[0]].mean(1)
     assert 132 <= 100 + column.argmin() <= 144
-    assert column.min() < 0.6 * SKIN.mean()
+    assert column.min() < 0.7 * SKIN.mean()
     outside = np.abs(picture - before)[:, CENTRE[0] + HALF_WIDTH + 8 :]
     assert outside.max() < 12
 
@@ -47,8 +47,8 @@ def test_shut_lids_meet_in_a_line_that_is_lowest_beyond_the_middle_as_filmed_one
     deepest = np.flatnonzero(lowest == lowest[CENTRE[0] - 50 : CENTRE[0] + 50].max()).mean()
     assert CENTRE[0] - 0.5 * HALF_WIDTH < deepest < CENTRE[0] - 5
     dark = np.flatnonzero(lid.min(0) < 0.8)
-    assert CENTRE[0] - 1.1 * HALF_WIDTH <= dark.min() < CENTRE[0] - 0.8 * HALF_WIDTH
-    assert CENTRE[0] + 0.8 * HALF_WIDTH < dark.max() <= CENTRE[0] + HALF_WIDTH
+    assert CENTRE[0] - 1.15 * HALF_WIDTH <= dark.min() < CENTRE[0] - 0.9 * HALF_WIDTH
+    assert CENTRE[0] + 0.9 * HALF_WIDTH < dark.max() <= CENTRE[0] + 1.05 * HALF_WIDTH
 
 
 def test_lashes_go_down_with_the_lid_and_hang_when_it_is_shut() -> None:
@@ -61,7 +61,7 @@ def test_lashes_go_down_with_the_lid_and_hang_when_it_is_shut() -> None:
     (top, _), (half, _), (shut, hanging) = (dark_rows(closed) for closed in (0.0, 0.5, 1.0))
     assert top + 6 < half < shut - 6  # nothing stays where the lashes were
     edge = CENTRE[1] + 0.75 * HALF_HEIGHT
-    assert edge < hanging < edge + 14
+    assert edge < hanging < edge + 18
 
 
 def test_a_shut_lid_softens_its_crease_but_keeps_it() -> None:
@@ -206,7 +206,7 @@ def test_grain_and_light_above_an_eye_are_drawn_down_over_it() -> None:
     cv2.circle(spotted, (150, 78), 3, (170, 134, 112), -1)
     spot = (shut(drawn_eye(glasses=False)[0]) - shut(spotted)).max(1)
     rows = np.flatnonzero(spot > 6)
-    assert spot.argmax() > 82  # it has gone down with the lid
+    assert rows.mean() > 82  # it has gone down with the lid
     assert 7 < np.ptp(rows) < 20  # and is longer than it was
 
 
@@ -221,6 +221,60 @@ def test_the_shade_of_a_low_brow_is_not_drawn_down_over_a_shut_eye() -> None:
     assert picture[112:122, 135:166].mean() > 0.7 * SKIN.mean()
 
 
+def test_a_line_of_shut_lids_is_thickest_outwards_of_the_middle_and_ends_beyond_the_corner() -> (
+    None
+):
+    picture, eye = lashed_eye()  # its outer corner is on the left
+    eye.paint(picture, closed=1.0, look=(0.0, 0.0))
+    light = np.linspace(1.1, 0.8, 300)[None]
+    loss = 1 - picture[100:165].mean(2) / (SKIN.mean() * light)
+    columns = [CENTRE[0] - round(out * HALF_WIDTH) for out in (-0.8, 0.0, 0.6, 1.0, 1.3)]
+    deepest = loss[:, columns].max(0)
+    thick = (loss[:, columns] > 0.5 * deepest).sum(0)
+    assert thick[0] < 0.8 * thick[1] < 0.85 * thick[2]
+    assert 0.5 * deepest[1] < deepest[3] < 0.9 * deepest[1]
+    assert deepest[4] < 0.1
+
+
+def test_a_shut_lid_of_a_blurred_eye_ends_in_a_blurred_line() -> None:
+    def steepest(blur: float) -> float:
+        picture, _ = lashed_eye()
+        picture = cv2.GaussianBlur(picture, (0, 0), blur).astype(np.uint8)
+        eye = Eye(picture, curve(-HALF_HEIGHT), curve(HALF_HEIGHT), BROW)
+        eye.paint(picture, closed=1.0, look=(0.0, 0.0))
+        line = picture[105:165, CENTRE[0] - 5 : CENTRE[0] + 6].mean((1, 2))
+        return float(np.abs(np.diff(line)).max())
+
+    assert steepest(5.0) < 0.7 * steepest(1.0)
+
+
+def test_upright_lines_above_an_eye_are_not_drawn_out_into_streaks() -> None:
+    picture, _ = drawn_eye(glasses=False)
+    for x in range(120, 181, 12):
+        cv2.line(picture, (x, 76), (x, 92), (160, 126, 106), 2, cv2.LINE_AA)
+    eye = Eye(picture, curve(-HALF_HEIGHT), curve(HALF_HEIGHT), BROW)
+
+    def uneven(rows: slice) -> float:
+        line = picture[rows, 115:186].mean((0, 2))
+        return float(np.std(line - np.convolve(np.pad(line, 8, "edge"), np.ones(17) / 17, "valid")))
+
+    photographed = uneven(np.s_[78:90])
+    eye.paint(picture, closed=1.0, look=(0.0, 0.0))
+    assert uneven(np.s_[96:122]) < 0.35 * photographed
+
+
+def test_skin_beside_the_outer_corner_does_not_change_as_lids_shut() -> None:
+    picture, _ = drawn_eye(glasses=False)
+    picture[: CENTRE[1], :] = (0.6 * picture[: CENTRE[1], :]).astype(np.uint8)  # a shade above
+    cv2.ellipse(picture, CENTRE, (HALF_WIDTH, HALF_HEIGHT), 0, 0, 360, (235, 235, 235), -1)
+    before = picture.astype(float)
+    eye = Eye(picture, curve(-HALF_HEIGHT), curve(HALF_HEIGHT), BROW)
+    eye.paint(picture, closed=1.0, look=(0.0, 0.0))
+    x = CENTRE[0] - round(1.25 * HALF_WIDTH)
+    beside = np.abs(picture - before)[CENTRE[1] + 4 : CENTRE[1] + 30, x - 10 : x]
+    assert beside.mean() < 4
+
+
 def test_tails_of_lashes_do_not_stay_beside_shut_lids() -> None:
     picture, _ = lashed_eye()
     x, y = CENTRE[0] - HALF_WIDTH, CENTRE[1]  # the outer corner
@@ -228,20 +282,22 @@ def test_tails_of_lashes_do_not_stay_beside_shut_lids() -> None:
     before = picture.copy()
     eye = Eye(picture, curve(-HALF_HEIGHT), curve(HALF_HEIGHT), BROW)
     eye.paint(picture, closed=1.0, look=(0.0, 0.0))
-    beside = np.s_[y - 10 : y + 24, x - 24 : x - 8]
+    beside = np.s_[y - 10 : y + 24, x - 28 : x - 18]  # the line of shut lids ends before
     skin = np.median(before[beside].mean(2))
     assert before[beside].mean(2).min() < 0.4 * skin
     assert picture[beside].mean(2).min() > 0.75 * skin
 
 
-def test_a_line_of_shut_lids_is_soft_and_as_dark_as_the_lashes_are_many() -> None:
+def test_a_line_of_shut_lids_is_soft_and_as_dark_as_the_lashes_are() -> None:
     few, many = (
         picture[100:170, CENTRE[0] - 12 : CENTRE[0] + 12].mean((1, 2))
         for picture, eye in (drawn_eye(glasses=False), lashed_eye())
         if eye.paint(picture, closed=1.0, look=(0.0, 0.0)) is None
     )
     losses = [1 - line / line[-5:].mean() for line in (few, many)]
-    assert losses[1].max() > losses[0].max() + 0.1 > 0.5
+    assert 0.25 < losses[0].max() < 0.45
+    photographed = 1 - np.mean([60, 45, 40]) / SKIN.mean()
+    assert abs(losses[1].max() - photographed) < 0.1
     for loss in losses:
         assert np.abs(np.diff(loss)).max() < 0.35  # no edge is as sharp as a drawn line's
     widths = [(loss > loss.max() / 2).sum() / (2 * HALF_WIDTH) for loss in losses]

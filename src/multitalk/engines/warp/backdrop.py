@@ -15,7 +15,7 @@ from multitalk.array_types import Array
 from multitalk.engines.warp.masks import mask_where
 from multitalk.engines.warp.matte import Matte
 from multitalk.engines.warp.rig import Rig
-from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
+from multitalk.engines.warp.smoothing import gaussian_blur, push_pull, smoothstep
 
 # Pixels of displacement for weight 1 that count as movement, and that can uncover anything.
 STILL_FIELD, UNCOVERING_FIELD = 1e-3, 8.0
@@ -27,8 +27,6 @@ MARGIN = 0.035  # face heights around people that are filled, too: the matte's e
 MIRROR_BLUR, MIRROR_FADES, MIRROR_STEP = 0.03, (0.10, 0.30), 2
 SMOOTH_STEP = 2  # pixels from one computed place of the smooth filling to the next
 MIRROR_EDGE = 7  # pixels over which what is mirrored ends at other people
-COARSEST = 4  # pixels of the smallest picture of the pyramid
-FULL_WEIGHT = 0.5  # of known pixels in a window, from which their mean counts in full
 
 
 def covered_by(rig: Rig, matte: Matte | None, size: tuple[int, int]) -> Array:
@@ -108,29 +106,9 @@ def _smoothly_filled(picture: NDArray[np.uint8], known: NDArray[np.uint8]) -> ND
     seen = cv2.bitwise_and(picture, picture, mask=known)
     weighted = cv2.resize(seen, small, interpolation=cv2.INTER_AREA).astype(np.float32)
     share = cv2.resize(known, small, interpolation=cv2.INTER_AREA).astype(np.float32)
-    filled = np.clip(np.rint(_fill(weighted, share / np.float32(255))), 0, 255).astype(np.uint8)
+    filled = np.clip(np.rint(push_pull(weighted, share / np.float32(255))), 0, 255).astype(np.uint8)
     whole = cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(whole, np.uint8)
-
-
-def _fill(weighted: Array, known: Array) -> Array:
-    """Continue colours smoothly over what is unknown: [h, w, 3].
-
-    Push and pull: means of the known pixels on ever coarser pictures fill the finer ones (S.
-    Gortler and others, "The Lumigraph", 1996).
-
-    Args:
-        weighted: Colours times `known`, [h, w, 3].
-        known: Weights, 0 .. 1, [h, w].
-    """
-    if min(known.shape) <= COARSEST:
-        total = max(float(known.sum()), 1e-6)
-        return np.broadcast_to(weighted.sum((0, 1)) / total, weighted.shape).astype(np.float32)
-    mean, share = cv2.pyrDown(weighted), cv2.pyrDown(known)
-    weight = np.minimum(share / FULL_WEIGHT, 1).astype(np.float32)
-    coarse = _fill(mean / np.maximum(share, 1e-6)[..., None] * weight[..., None], weight)
-    behind = cv2.pyrUp(coarse, dstsize=known.shape[::-1])
-    return (weighted + behind * (1 - known)[..., None]).astype(np.float32)
 
 
 def _mirrored(

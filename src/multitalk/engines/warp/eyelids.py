@@ -12,7 +12,7 @@ from multitalk.engines.warp.lashes import Lashes
 from multitalk.engines.warp.lid_geometry import LidGeometry
 from multitalk.engines.warp.lid_skin import CHEEK, LidSkin, cheek_brightness
 from multitalk.engines.warp.masks import span_of
-from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
+from multitalk.engines.warp.smoothing import gaussian_blur, push_pull, smoothstep
 
 LID_LEVELS = 8  # distinct stages of a blink
 
@@ -26,11 +26,18 @@ SIDE_FADE, SHUT_OUTSIDE = (
 # photograph (around lashes: beyond them, blur; above the edge); where hair in its way is covered.
 LID_FADES_IN = (0.08, 0.26)
 PENUMBRA, NEAR_EDGE, HAIR_COVERED = (0.05, 0.025), (0.01, 0.04), (0.10, 0.22)
-EDGE_SOFTNESS, OPEN_GAP = 0.03, 0.08  # of a lid's edge; gap from which an eye counts as open
+EDGE_SOFTNESS = 0.75  # of a lid's edge, of the eye's own
+OPEN_GAP = 0.08  # from which an eye counts as open
 # Where the lids meet, on filmed blinks: a line from the inner corner down to this share of the
 # lower lid's depth, lowest so far out (of the half width); at the outer corner up by a share of it.
 MEETS_AT, MEETS_LOWEST, MEETS_OUTER = 0.90, 0.25, 0.50
+# Beside the outer corner skin does not move: what lids uncover there is continued from around it.
+# Where that begins, of the half width; from which cover on what is there is not skin; how far
+# around that, and around the eye.
+BESIDE, IS_REMOVED, AROUND_REMOVED, AROUND_EYE = (0.62, 1.08), (0.05, 0.40), 0.05, 0.04
 LOWER_RISES, LOWER_ENDS = (0.4, 1.0), (0.05, 0.15)  # to meet it, by closing; below landmarks
+FILL_STEP = 4  # pixels from one computed place of that to the next
+UPRIGHT = (0.040, 0.060)  # lines: standard deviations across and along them
 # A lid that comes down unfolds its crease, a dark line above it: thickness; darkness, of the
 # cheek's; where it is searched, share of the way from brow to lashes; how much of it goes.
 CREASE_WIDTH, CREASE, CREASE_ABOVE, UNFOLDS = 0.12, (0.02, 0.08), (0.12, 0.34), 0.60
@@ -45,7 +52,8 @@ NEAR_FOLD, FOLD_SOFT = 0.08, 0.045  # around it; blur
 CAST, CAST_DEPTH = 0.45, 0.17
 LID_SHADE, LID_SHADED = 0.07, (0.45, 1.1)  # towards the lashes; shares of the lid
 CORNER_SHADE = 0.09  # where a shut lid turns away at the corners
-ROUNDNESS, ROUND_AT, ROUND_SPREAD = 0.06, 0.42, 0.38  # gain in the middle of a shut lid; shares
+# Gain in the middle of a shut lid, shares of its height; how narrow that is, an exponent.
+ROUNDNESS, ROUND_AT, ROUND_SPREAD, ROUND_ACROSS = 0.12, 0.48, 0.36, 1.5
 TINT_LIMITS = (0.5, 1.5)  # of shade on a channel: skin in shade is redder
 UNSEEN = 1 / 1024  # change of a colour's share that no pixel shows
 
@@ -147,15 +155,26 @@ class Lid:
 
     @cached_property
     def _sources(self) -> tuple[Array, Array]:
-        """The skin that is drawn down, with its crease and with a softer one, [h, w, C] each."""
+        """The skin that is drawn down, with its crease and with a softer one, [h, w, C] each.
+
+        Of the softer one's lines those that are upright are gone: tips of lashes, and the edge of
+        what these hid, would be drawn out into streaks. Its grain is added after it is drawn down.
+        """
         seen, fold = self._photographed, UNFOLDS * self._crease[0]
-        smooth = self._skin.above(self._lashes.removed) + self._skin.grain
+        smooth = self._skin.above(self._lashes.removed)
         off = self._base - smooth
         creased, soft = (
-            smooth + cv2.multiply(off, np.repeat(one[..., None], off.shape[2], 2))
+            np.asarray(cv2.multiply(off, np.repeat(one[..., None], off.shape[2], 2)), np.float32)
             for one in (seen, (seen * (1 - fold)).astype(np.float32))
         )
-        return creased.astype(np.float32), soft.astype(np.float32)
+        along, down = (
+            np.maximum(np.abs(axis) * length * self._width, 0.3).tolist()
+            for axis, length in zip(self._place.axes, UPRIGHT, strict=True)
+        )
+        lines = cv2.GaussianBlur(soft, (0, 0), sigmaX=down[0], sigmaY=down[1])
+        soft -= lines - cv2.GaussianBlur(lines, (0, 0), sigmaX=along[0], sigmaY=along[1])
+        creased += self._skin.grain * (1 - seen)[..., None]
+        return (smooth + creased).astype(np.float32), (smooth + soft).astype(np.float32)
 
     def _drawn_down(self, closed: float, shut: Array, part: tuple[slice, slice]) -> Array:
         """The skin of a lid whose edge has come down to `shut`, of a part, [h, w, C]."""
@@ -163,6 +182,7 @@ class Lid:
         half = min(2 * closed, 1)
         source = soft if half == 1 else cv2.addWeighted(creased, 1 - half, soft, half, 0)
         drawn = self._skin.drawn_down(np.asarray(source), shut, self._lashes.edge, part)
+        drawn += half * self._skin.grain[part]
         return self._skin.evened(drawn, shut, self._lashes.edge, closed, part)
 
     def _make_stage(self, level: int) -> tuple[slice, slice, Array, Array]:
@@ -174,7 +194,7 @@ class Lid:
         place, y, width = self._place, self._place.y, self._width
         meet = self._meeting_line
         shut = self._lashes.edge + closed * (meet - self._lashes.edge)
-        soft = max(1.5, EDGE_SOFTNESS * width)
+        soft = max(1.5, EDGE_SOFTNESS * self._lashes.softness * width)
         half = min(2 * closed, 1)
         below = y - shut
         uncovered = np.clip(below / soft + 0.5, 0, 1)
@@ -200,12 +220,33 @@ class Lid:
         cover = cover[part][..., None]
         skin = self._drawn_down(closed, shut, part)
         skin += uncovered[part][..., None] * (self._lower_skin[part] - skin)
+        beyond = smoothstep(place.outward * place.x[part] / place.half, *BESIDE)
+        skin += beyond[..., None].astype(np.float32) * (self._beside[part] - skin)
         added = skin * cover * light
         return rows, columns, ((1 - cover) * light).astype(np.float32), added.astype(np.float32)
 
     @cached_property
     def _lower_skin(self) -> Array:
         return self._skin.around + self._skin.grain
+
+    @cached_property
+    def _beside(self) -> Array:
+        """The photograph, continued over what is not skin beside the outer corner, [h, w, C]."""
+        place, width = self._place, self._width
+        in_eye = (place.y > self._lashes.edge) & (place.y < place.floor + AROUND_EYE * width)
+        in_eye &= np.abs(place.x) < place.half + AROUND_EYE * width
+        covered = np.maximum(smoothstep(self._lashes.removed, *IS_REMOVED), in_eye)
+        window = np.ones((round(AROUND_REMOVED * width) | 1,) * 2, np.uint8)
+        covered = cv2.dilate(covered.astype(np.float32), window)
+        known = 1 - gaussian_blur(np.asarray(covered, np.float32), AROUND_REMOVED * width / 2)
+        base = self._base.astype(np.float32)
+        size = (-(-known.shape[1] // FILL_STEP), -(-known.shape[0] // FILL_STEP))
+        colours, share = (
+            np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_AREA), np.float32)
+            for one in (base * known[..., None], known)
+        )
+        filled = self._skin.grain + cv2.resize(push_pull(colours, share), known.shape[::-1])
+        return np.asarray(filled + known[..., None] * (base - filled), np.float32)
 
     @cached_property
     def _is_open(self) -> NDArray[np.floating]:
@@ -234,7 +275,7 @@ class Lid:
         place, y = self._place, self._place.y
         down = (y - place.edge) / np.maximum(shut - place.edge, 1.0)
         across = (1 - (2 * place.x / self._width) ** 2).clip(0)
-        middle = np.exp(-(((down - ROUND_AT) / ROUND_SPREAD) ** 2)) * across
+        middle = np.exp(-(((down - ROUND_AT) / ROUND_SPREAD) ** 2)) * across**ROUND_ACROSS
         shade = LID_SHADE * smoothstep(down, *LID_SHADED) - ROUNDNESS * middle
         shade += CORNER_SHADE * smoothstep(down, -0.5, 0.6) * (1 - across)
         return cover * self._is_open * shade

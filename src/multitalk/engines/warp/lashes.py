@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from multitalk.array_types import Array
 from multitalk.engines.warp.colour import LUMA
 from multitalk.engines.warp.lid_geometry import LidGeometry
+from multitalk.engines.warp.masks import span_of
 from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 
 # Lengths are in eye widths, and set by eye on filmed blinks, unless another unit is given.
@@ -34,17 +35,24 @@ TAIL_WIDTH, TAIL, WET_WIDTH, WET = 0.20, (0.05, 0.16), 0.10, (0.03, 0.10)
 TAILS_AT, TAILS_REACH, TAILS_END, TAILS_AROUND = (0.05, 0.00), (0.34, 0.24), (0.65, 1.0), 0.05
 # How much lashes darken an open eye, their loss of light times their height: little, and much.
 FEW, MANY, MEASURED = 0.004, 0.018, 0.85  # eye widths; up to so far out (of the half width)
-# The line of shut lids, with few lashes and with many: loss of light, the distances over which it
-# falls above, by exp(-d^1.5), and thins out below. At the inner corner, of these; where it ends, of
-# the half width.
-LINE, LINE_ABOVE, LINE_BELOW = (0.52, 0.78), (0.042, 0.070), (0.085, 0.180)
-FALLS, ABOVE_ENDS = 1.5, 2.5
-INNER_SHARE, INNER = 0.50, (-1.0, 0.0)
-OUTER_SHARE, TAPERS = 0.40, (0.45, 1.05)  # of its length below, at the outer corner
-LINE_ENDS = ((0.80, 1.08), (0.88, 1.18))  # at the inner and the outer corner
+# The line of shut lids is as dark as the roots of the lashes (median along the lid): so it is on
+# films of the same people. Share of that, by which they agree; limits. With few lashes and with
+# many, the distances over which it falls above, by exp(-d^1.5), and thins out below, by 1 - d^1.3;
+# how they change along the lid: so it is on films, too. Its share at the inner corner; where it
+# ends, of the half width.
+LINE_SHARE, LINE = 1.08, (0.36, 0.86)
+LINE_ABOVE, LINE_BELOW = (0.042, 0.070), (0.085, 0.165)
+FALLS, THINS, ABOVE_ENDS = 1.5, 1.3, 2.5
+LENGTH_AT, LENGTHS = (-1.0, -0.4, 0.1, 0.5, 0.9, 1.15), (0.60, 0.80, 0.95, 1.20, 1.10, 0.60)
+INNER_SHARE, INNER = 0.70, (-1.0, 0.0)
+INNER_ENDS, OUTER_ENDS = (0.90, 1.13), ((0.75, 1.12), (0.82, 1.30))  # few, many
+# How soft the picture of an eye is, eye widths: its range of light (quantiles) by its steepest
+# slope; limits, of which the lower one is in the line as it is. 2.5 deviations of a blurred edge.
+RANGE, STEEPEST, SOFTNESS, PER_DEVIATION = (0.03, 0.97), 0.98, (0.040, 0.110), 2.5
 # Distances of its tufts and hairs, how uneven, their slant outwards.
 HAIRS, UNEVEN, SLANT = (0.131, 0.083, 0.057, 0.037), 0.17, 0.8
 APPEARS, TURNS_OVER = (0.0, 0.5), (0.2, 0.8)  # by closing: that line; lashes above it go
+LEAST_BLUR, MIN_SIDE = 0.3, 3  # pixels
 OPEN_GAP = 0.08  # from which an eye counts as open
 ABOVE_TURNED = 0.35  # height of photographed lashes of a shut lid, of the photographed
 TINT_LIMITS = (0.85, 1.15)  # of their loss of light in each channel: they are brown, or black
@@ -59,6 +67,7 @@ class Lashes:
         cover: Where a lid that moves uncovers the skin under photographed lashes, 0..1, [h, w].
         tails: Where lids that are shut cover what else is left at the outer corner, 0..1, [h, w].
         removed: Either of the two, 0..1, [h, w].
+        softness: Of the sharpest edges of the eye, eye widths.
     """
 
     def __init__(self, base: NDArray[np.uint8], skin: Array, place: LidGeometry) -> None:
@@ -94,10 +103,14 @@ class Lashes:
         is_open = float(np.clip(place.gap.max() / (OPEN_GAP * self._width), 0, 1))
         out = x * place.outward / place.half
         many = _many(self._seen, out, self._width)
-        self._over = round(ABOVE_ENDS * LINE_ABOVE[1] * self._width) + 1
-        lowest = round((1 + UNEVEN) * LINE_BELOW[1] * self._width) + 1
+        self._over = round(ABOVE_ENDS * LINE_ABOVE[1] * max(LENGTHS) * self._width) + 1
+        lowest = round((1 + UNEVEN) * LINE_BELOW[1] * max(LENGTHS) * self._width) + 1
         rows = np.arange(-self._over, lowest + 1, dtype=np.float32)[:, None]
-        self._line = is_open * _shut_line(rows / self._width, x / self._width, out, many)
+        dark = _darkness(self._seen, out)
+        line = is_open * dark * _shut_line(rows / self._width, x / self._width, out, many)
+        self.softness = _softness(base, place)
+        blur = np.sqrt(self.softness**2 - SOFTNESS[0] ** 2) / PER_DEVIATION * self._width
+        self._line = gaussian_blur(line, blur) if blur > LEAST_BLUR else line
         out = place.x * place.outward / place.half
         columns = np.clip(place.x - self._start, 0, len(x) - 1)
         self.edge = (place.lid - np.interp(columns, np.arange(len(x)), raised)).astype(np.float32)
@@ -222,10 +235,31 @@ def _many(seen: Array, out: NDArray[np.floating], width: float) -> float:
     return float(smoothstep(darkness, FEW, MANY))
 
 
+def _softness(base: NDArray[np.uint8], place: LidGeometry) -> float:
+    """Extent of the sharpest edges between the lids of an eye in a patch, eye widths."""
+    inside = (np.abs(place.x) < place.half) & (place.y < place.floor)
+    inside &= place.y > place.edge - LINE_BELOW[0] * place.width
+    rows, columns = span_of(np.any(inside, axis=1)), span_of(np.any(inside, axis=0))
+    inside = inside[rows, columns]
+    if min(inside.shape) < MIN_SIDE:
+        return SOFTNESS[0]
+    light = base[rows, columns, :3].astype(np.float32) @ LUMA
+    slope = np.hypot(*(cv2.Sobel(light, cv2.CV_32F, *way, scale=1 / 8) for way in ((1, 0), (0, 1))))
+    dark, bright = np.quantile(light[inside], RANGE)
+    steepest = max(float(np.quantile(slope[inside], STEEPEST)), 1e-3)
+    return float(np.clip((bright - dark) / steepest / place.width, *SOFTNESS))
+
+
+def _darkness(seen: Array, out: NDArray[np.floating]) -> float:
+    """Loss of light at the roots of lashes, of their loss of light [rows, columns]."""
+    roots = seen[:, np.abs(out) < MEASURED].max(0)
+    return float(np.clip(LINE_SHARE * np.median(roots) if roots.size else 0.0, *LINE))
+
+
 def _shut_line(
     below: NDArray[np.floating], x: NDArray[np.floating], out: NDArray[np.floating], many: float
 ) -> Array:
-    """Loss of light by lashes and liner where lids are shut, [rows, columns].
+    """Loss of light by lashes and liner where lids are shut, of the most, [rows, columns].
 
     Args:
         below: Distance below the edge of the lid, eye widths, [rows, 1].
@@ -233,22 +267,21 @@ def _shut_line(
         out: The same from the inner to the outer corner, -1..1.
         many: Whether lashes are many, 0..1.
     """
-    loss, above, length = (
-        few + many * (much - few) for few, much in (LINE, LINE_ABOVE, LINE_BELOW)
-    )
+    above, length = (few + many * (much - few) for few, much in (LINE_ABOVE, LINE_BELOW))
     slanted = x - SLANT * below.clip(0) * np.sign(x * out) * np.clip(out, 0, 1)
     waves = [np.sin(2 * np.pi * slanted / distance) for distance in HAIRS]
+    few_end, many_end = (1 - smoothstep(out, *ends) for ends in OUTER_ENDS)
     share = INNER_SHARE + (1 - INNER_SHARE) * smoothstep(out, *INNER)
-    (inner, outer) = LINE_ENDS
-    share = share * (1 - smoothstep(-out, *inner)) * (1 - smoothstep(out, *outer))
-    tapers = share * (1 - (1 - OUTER_SHARE) * smoothstep(out, *TAPERS))
-    hairs = np.maximum(length * tapers * (1 + UNEVEN * np.mean(waves, axis=0)), 1e-3)
+    share = share * (1 - smoothstep(-out, *INNER_ENDS))
+    share = share * (few_end + many * (many_end - few_end))
+    long = np.interp(out, LENGTH_AT, LENGTHS)
+    hairs = np.maximum(length * long * share * (1 + UNEVEN * np.mean(waves, axis=0)), 1e-3)
     line = np.where(
         below < 0,
-        np.exp(-((below.clip(None, 0) / -np.maximum(share * above, 1e-3)) ** FALLS)),
-        np.clip(1 - below / hairs, 0, 1),
+        np.exp(-((below.clip(None, 0) / -np.maximum(share * long * above, 1e-3)) ** FALLS)),
+        1 - np.clip(below / hairs, 0, 1) ** THINS,
     )
-    return np.asarray(loss * np.sqrt(share) * line, np.float32)
+    return np.asarray(np.sqrt(share) * line, np.float32)
 
 
 def _light(photo: Array, bare: Array) -> Array:

@@ -49,6 +49,12 @@ EDGE_STRETCH, MOST_STRETCH = 0.55, 3.0
 EVEN_OVER, SHADED, SHADE_STAYS, TINT_STAYS = 0.06, 0.90, (1.0, 0.15), (0.5, 0.1)
 STRETCHED, DEEPER = (2.25, 2.65), 1.0  # skin in shade is more coloured: exponent by loss of light
 EVEN_FROM = (0.15, 0.50)
+# A shut lid is one surface: of what is darker than the mean of the lid around it, over so many eye
+# widths, so much stays. What makes the lid dark as a whole, as make-up does, is in that mean.
+LID_MEAN, DARKER_STAYS = 0.22, 0.60
+# Of what is lighter than this share of the skin below, so much stays: filmed lids have 1.06 at most
+# in their middle, which `Lid` makes lighter.
+LIGHT_LID, LIGHTER_STAYS = 0.95, 0.40
 
 
 class LidSkin:
@@ -136,6 +142,9 @@ class LidSkin:
         share = np.maximum(gaussian_blur(colours, spread / step), 1) / below
         light = np.maximum(share @ LUMA, 1e-2)
         gain = 1 + (1 - stays) * np.clip(SHADED - light, 0, None) / light
+        mean = _mean_of_lid(light, weight, LID_MEAN * self._width / step)
+        gain *= np.maximum(mean / (light * gain), 1) ** (1 - DARKER_STAYS)
+        gain *= np.minimum(LIGHT_LID / (light * gain), 1) ** (1 - LIGHTER_STAYS)
         usual = (below / (below @ LUMA)[..., None]) ** (DEEPER * (1 - light * gain).clip(0))[
             ..., None
         ]
@@ -234,6 +243,13 @@ class LidSkin:
         squared = np.square(moved / np.float32(IS_LINE))
         clipped = np.clip(moved, -MAX_GRAIN, MAX_GRAIN)
         return np.asarray(clipped / (1 + np.square(squared)), np.float32)
+
+
+def _mean_of_lid(light: Array, weight: Array, spread: float) -> Array:
+    """Light of a lid [h, w], blurred over `spread` pixels, by the weight of its places [h, w]."""
+    counts = gaussian_blur(np.asarray(weight, np.float32), spread)
+    sums = gaussian_blur(np.asarray(light * weight, np.float32), spread)
+    return np.asarray(np.where(counts > 0.01, sums / np.maximum(counts, 0.01), light), np.float32)
 
 
 def cheek_brightness(base: NDArray[np.uint8], place: LidGeometry) -> float:

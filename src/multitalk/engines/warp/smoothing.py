@@ -1,4 +1,4 @@
-"""Smooth functions of space and time: ramps, splines, thin plates, blur, low-pass filter, noise."""
+"""Smooth functions of space and time: ramps, splines, thin plates, blur, filters, noise."""
 
 import cv2
 import numpy as np
@@ -13,6 +13,8 @@ NOISE_AMPLITUDES = np.array([1.0, 1.0, 0.8, 0.5])
 MIN_SQUARED_DISTANCE = 1e-9  # of the thin plate's kernel, where its logarithm is singular
 DISC_PIXELS = 15  # across, of the disc on the smaller picture of `close_shadows`
 PLACES_AT_ONCE = 256  # at which a thin plate is evaluated
+COARSEST = 4  # pixels of the smallest picture of a pyramid
+FULL_WEIGHT = 0.5  # of known pixels in a window, from which their mean counts in full
 
 
 def ramp(x: float, start: float, end: float) -> float:
@@ -153,6 +155,26 @@ def _thin_plate_kernel(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDAr
 def gaussian_blur(image: NDArray[np.floating], sigma: float) -> Array:
     """Gaussian blur of a float32 image with any number of channels; `sigma` in pixels."""
     return cv2.GaussianBlur(image, (0, 0), sigma).astype(np.float32, copy=False)
+
+
+def push_pull(weighted: Array, known: Array) -> Array:
+    """Continue colours smoothly over what is unknown: [h, w, C].
+
+    Push and pull: means of the known pixels on ever coarser pictures fill the finer ones (S.
+    Gortler and others, "The Lumigraph", 1996).
+
+    Args:
+        weighted: Colours times `known`, float32 [h, w, C].
+        known: Weights, 0 .. 1, float32 [h, w].
+    """
+    if min(known.shape) <= COARSEST:
+        total = max(float(known.sum()), 1e-6)
+        return np.broadcast_to(weighted.sum((0, 1)) / total, weighted.shape).astype(np.float32)
+    mean, share = cv2.pyrDown(weighted), cv2.pyrDown(known)
+    weight = np.minimum(share / FULL_WEIGHT, 1).astype(np.float32)
+    coarse = push_pull(mean / np.maximum(share, 1e-6)[..., None] * weight[..., None], weight)
+    behind = cv2.pyrUp(coarse, dstsize=known.shape[::-1])
+    return (weighted + behind * (1 - known)[..., None]).astype(np.float32)
 
 
 def close_shadows(image: Array, across: float, *, blur: float) -> Array:
