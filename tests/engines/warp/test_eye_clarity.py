@@ -6,8 +6,8 @@ from drawn_eyes import BROW, CENTRE, HALF_HEIGHT, curve, drawn_eye
 from numpy.typing import NDArray
 
 from multitalk.engines.warp.eye_clarity import cleared
+from multitalk.engines.warp.eyeball import Iris
 from multitalk.engines.warp.lid_geometry import LidGeometry
-from multitalk.engines.warp.look import Iris
 
 IRIS = Iris(np.array(CENTRE, float), 18.0)
 

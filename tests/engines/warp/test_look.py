@@ -6,8 +6,8 @@ import pytest
 from numpy.typing import NDArray
 from posing import pose
 
+from multitalk.engines.warp.eyeball import Iris
 from multitalk.engines.warp.eyes import Eye
-from multitalk.engines.warp.look import Iris
 from multitalk.engines.warp.renderer import HeadRenderer
 from multitalk.face.detector import FaceDetector
 
@@ -119,3 +119,24 @@ def test_an_iris_that_looks_aside_stays_round_and_the_white_beside_it_white(
     assert np.abs(widths(picture) - widths(before)).max() <= 4
     white = picture[112:128, 100:124].astype(int) - before[112:128, 100:124]
     assert np.abs(white).max() <= 4
+
+
+def test_an_iris_behind_its_lid_is_as_round_when_it_looks_elsewhere() -> None:
+    picture = np.full((240, 300, 3), (200, 160, 135), np.uint8)
+    cv2.ellipse(picture, CENTRE, (WIDTH // 2, 26), 0, 0, 360, (225, 225, 225), -1)
+    cv2.circle(picture, CENTRE, RADIUS, (60, 40, 30), -1)
+    rows, columns = np.indices(picture.shape[:2])
+    bow = np.sqrt(np.clip(1 - ((columns - CENTRE[0]) / (WIDTH / 2)) ** 2, 0, 1))
+    picture[rows < CENTRE[1] - 14 * bow] = (200, 160, 135)
+    brow = np.stack([np.linspace(95, 205, 5), np.full(5, 60.0)], 1)
+    iris = Iris(np.array([152.0, 118.0]), RADIUS * 0.94)  # as landmarks err
+    painter = Eye(picture, lid(-14), lid(26), brow, iris)
+    before = picture.copy()
+    painter.paint(picture, closed=0.0, look=(1e-5, 0.0))
+    assert np.abs(picture.astype(int) - before).max() <= 4  # nothing jumps as an eye begins to turn
+    right, down = 0.1 * WIDTH, 0.04 * WIDTH
+    painter.paint(picture, closed=0.0, look=(0.1, 0.04))
+    away = np.hypot(columns - CENTRE[0] - right, rows - CENTRE[1] - down)
+    between = (rows > CENTRE[1] + (0.65 * down - 14) * bow + 7) & (rows < 138)
+    assert picture[between & (away < RADIUS - 3)].max() < 110
+    assert picture[between & (away > RADIUS + 4) & (np.abs(columns - 150) < 48)].min() > 150

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from multitalk.engines.warp.drawn_eye import iris_colour
 from multitalk.engines.warp.eye_rest import EYES, Rest, opening_of
+from multitalk.engines.warp.eyeball import Iris
 from multitalk.engines.warp.eyes import Eye, Eyes, eye_notice
 from multitalk.engines.warp.lid_geometry import LidGeometry
-from multitalk.engines.warp.look import Iris
 from multitalk.engines.warp.rig import Rig
 from multitalk.face import mesh
 from multitalk.face.detector import detect_faces

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.engines.warp.colour import LUMA, warmth
+from multitalk.engines.warp.eyeball import Iris
 from multitalk.engines.warp.lid_geometry import LidGeometry
-from multitalk.engines.warp.look import Iris
 from multitalk.engines.warp.smoothing import gaussian_blur, ramp, smoothstep
 
 # Lengths are in eye widths and set by eye on films and photographs, unless a unit is given.

@@ -4,14 +4,13 @@ Sampling and encoding take some of the finest contrast, which is most seen in ey
 lit from everywhere may show no catchlight: such eyes look dull.
 """
 
-import dataclasses
-
 import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.engines.warp.colour import LUMA
+from multitalk.engines.warp.eyeball import Iris
 from multitalk.engines.warp.lid_geometry import LidGeometry
-from multitalk.engines.warp.look import Iris, has_catchlight
+from multitalk.engines.warp.look import has_catchlight
 from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 
 # So much more of the fine contrast, of which encoded frames lose some (7 % of the gradients of five
@@ -36,7 +35,7 @@ def cleared(base: NDArray[np.uint8], place: LidGeometry, iris: Iris) -> NDArray[
         iris: In pixels of the patch.
     """
     result = base.copy()
-    part, near = _around(place)
+    part, near = place.around(*REACH)
     colours = base[part][..., :3].astype(np.float32)
     inside = np.minimum(near.y - near.lid, near.floor - near.y) / place.width
     luma = colours @ LUMA
@@ -46,19 +45,6 @@ def cleared(base: NDArray[np.uint8], place: LidGeometry, iris: Iris) -> NDArray[
         _light(colours, near, iris.moved(-np.array([part[1].start, part[0].start])))
     result[part][..., :3] = np.clip(colours, 0, 255)
     return result
-
-
-def _around(place: LidGeometry) -> tuple[tuple[slice, slice], LidGeometry]:
-    """Rows and columns of the eye and the skin below it, and where the pixels of these are."""
-    height, width = place.y.shape
-    (x, y), (aside, up, down) = place.centre, np.multiply(REACH, place.width)
-    rows = slice(max(int(y - up), 0), min(int(y + down), height))
-    columns = slice(max(int(x - aside), 0), min(int(x + aside), width))
-    arrays = {
-        name: getattr(place, name)[rows, columns]
-        for name in ("x", "y", "lid", "floor", "gap", "edge", "top")
-    }
-    return (rows, columns), dataclasses.replace(place, **arrays)
 
 
 def _light(colours: NDArray[np.floating], place: LidGeometry, iris: Iris) -> None:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.engines.warp.look import UPPER_FOLLOWS, Iris
+from multitalk.engines.warp.eyeball import Iris
+from multitalk.engines.warp.look import UPPER_FOLLOWS
 from multitalk.engines.warp.smoothing import ramp
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks

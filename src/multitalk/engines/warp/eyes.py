@@ -27,10 +27,11 @@ from multitalk.engines.warp.eye_rest import (
     opening_of,
     rest_of,
 )
+from multitalk.engines.warp.eyeball import Iris
 from multitalk.engines.warp.eyelids import LID_LEVELS, Lid, has_rim, rim_of
 from multitalk.engines.warp.lid_geometry import LidGeometry
 from multitalk.engines.warp.lid_skin import DARKEST_SKIN
-from multitalk.engines.warp.look import Iris, Look
+from multitalk.engines.warp.look import Look
 from multitalk.engines.warp.opened_eyes import opened, opened_and_drawn
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks

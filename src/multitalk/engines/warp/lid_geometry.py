@@ -1,6 +1,6 @@
 """Where the pixels around an eye are: along it, across it, and from its lids."""
 
-from dataclasses import dataclass
+import dataclasses
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ STEPS = 8  # a pixel
 BROW_ROOM, LID_ROOM = 0.80, (0.22, 0.60)  # share of the way to the brow; limits
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class LidGeometry:
     """Where each pixel is around one eye, float32 [h, w], in pixels along and across the eye.
 
@@ -92,6 +92,26 @@ class LidGeometry:
         half = float((xs[-1] - xs[0]) / 2)
         axes, outward = np.stack([along, down]), float(np.sign(lid_line[0, 0]))
         return cls(x, y, lid, floor, gap, edge, top, half, width, centre - low, axes, outward)
+
+    def around(
+        self, aside: float, up: float, down: float
+    ) -> tuple[tuple[slice, slice], "LidGeometry"]:
+        """Rows and columns around the eye's centre, eye widths, and where their pixels are."""
+        height, width = self.y.shape
+        x, y = self.centre
+        rows, columns = (
+            slice(max(int(middle - before * self.width), 0), min(int(middle + after), length))
+            for middle, before, after, length in (
+                (y, up, down * self.width, height),
+                (x, aside, aside * self.width, width),
+            )
+        )
+        arrays = {
+            name: getattr(self, name)[rows, columns]
+            for name in ("x", "y", "lid", "floor", "gap", "edge", "top")
+        }
+        part = dataclasses.replace(self, **arrays, centre=self.centre - (columns.start, rows.start))
+        return (rows, columns), part
 
     @property
     def above(self) -> Array:

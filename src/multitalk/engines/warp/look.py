@@ -1,10 +1,11 @@
 """Look: the eyeball of a photograph turned between its lids, which follow it up and down.
 
-The catchlight is the light's reflection on the cornea. It does not stick to the iris: it is taken
-out of the photograph and moved by itself.
+The iris goes behind the lids as a whole disc, so it stays round. The catchlight is the light's
+reflection on the cornea. It does not stick to the iris: it is taken out of the photograph and moved
+by itself.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -12,19 +13,18 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.engines.warp.colour import LUMA
+from multitalk.engines.warp.eyeball import DARK, Eyeball, Iris
 from multitalk.engines.warp.lid_geometry import LidGeometry
 from multitalk.engines.warp.masks import span_of
 from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 
+_T = TypeVar("_T", bound=np.generic)
+
 # Lengths are in eye widths, and set by eye, unless another unit or source is given.
-MOVING_GAP = (0.06, 0.2)  # gaps between the lids, over which the eye in them begins to move
-# Inside the upper and the lower lid, which has fewer lashes, shares of the gap: over which the eye
-# begins to move sideways; and, inside both, to go level rather than along the lid, so that a round
-# iris stays round and no lash comes into the eye.
-SIDEWAYS_BELOW, SIDEWAYS_ABOVE, LEVEL, STEEPEST = (-0.06, 0.14), (-0.03, 0.07), (0.0, 0.40), 0.8
-# The lids go up and down with the eye, the upper one more: shares of its movement at their edges,
-# the depth inside the gap (shares) at which it is whole, and the skin over which it ends.
-UPPER_FOLLOWS, LOWER_FOLLOWS, WHOLE_INSIDE = 0.65, 0.20, 0.30
+MOVING_GAP = (0.06, 0.2)  # gaps between the lids, over which these begin to move
+# The lids go up and down with the eye, the upper one more: shares of its movement, and the skin
+# over which theirs ends.
+UPPER_FOLLOWS, LOWER_FOLLOWS = 0.65, 0.20
 UPPER_SKIN, LOWER_SKIN = 0.32, 0.16
 ASIDE_FADE = (0.50, 0.75)  # from the eye's centre
 # The cornea's centre is about half as far before the eye's centre of rotation as the iris is (5.3
@@ -37,24 +37,8 @@ SPOT_WIDTH, SPOT_BRIGHTER, SPOT_EDGE = 0.75, (25.0, 60.0), 0.08
 IRIS_REACH = 0.90  # radii around the iris's centre: farther out the white shows in thin pieces
 
 
-class Iris(NamedTuple):
-    """An iris, in source pixels.
-
-    Attributes:
-        centre: (x, y).
-        radius: Of its outline.
-    """
-
-    centre: NDArray[np.float64]
-    radius: float
-
-    def moved(self, shift: NDArray[np.int_]) -> "Iris":
-        """The iris in coordinates that are shifted by (x, y)."""
-        return Iris(self.centre + shift, self.radius)
-
-
 class Look:
-    """Shifts the eye of one patch of a picture.
+    """Turns the eye of one patch of a picture, and moves its lids.
 
     Attributes:
         part: Rows and columns of the patch that a look changes.
@@ -62,59 +46,121 @@ class Look:
     Args:
         base: The patch, uint8 [h, w, C].
         place: Where its pixels are.
-        iris: In pixels of the patch; None: catchlights are not separated.
+        iris: In pixels of the patch; None: the eye does not turn.
     """
 
     def __init__(self, base: NDArray[np.uint8], place: LidGeometry, iris: Iris | None) -> None:
         self._width = place.width
-        weights = _weights(place)
+        weights = _lid_weights(place)
         largest = np.maximum(*weights)
         self.part = span_of(largest.max(1)), span_of(largest.max(0))
         unlit = base
-        self._light: tuple[tuple[slice, slice], NDArray[np.uint8]] | None = None
+        self._light: _Light | None = None
         catchlight = _catchlight(base, place.width, iris) if iris is not None else None
         if catchlight is not None:
             lit, light = catchlight
             unlit = base.copy()
             unlit[lit] = cv2.subtract(base[lit], light)
-            self.part = _union(self.part[0], lit[0]), _union(self.part[1], lit[1])
-            top, left = (one.start for one in self.part)
-            rows, columns = (
-                slice(one.start - first, one.stop - first)
-                for one, first in zip(lit, (top, left), strict=True)
-            )
-            self._light = (rows, columns), light
-        self._unlit = unlit
+            self._light = _Light(lit, light)
+        self._eyeball = eyeball = Eyeball.of(unlit, place, iris) if iris is not None else None
+        if self._light is not None:
+            self.part = _union(self.part, self._light.part)
+        if eyeball is not None:
+            self.part = _union(self.part, eyeball.between)
         self._still = base[self.part]
-        aside, down_up = (np.float32(self._width) * one[self.part] for one in weights)
-        right, down = place.axes[1]
-        along = aside * _slope(place, self.part)
-        # Where a pixel comes from, (x, y), and by how much that changes per eye width of a look.
+        self._without = unlit if eyeball is None else eyeball.without
+        self._axes = place.axes
+        # Where a pixel comes from, (x, y), and how that changes per eye width that a lid goes down.
         y, x = (np.arange(one.start, one.stop, dtype=np.float32) for one in self.part)
         self._here = np.stack(np.meshgrid(x, y), -1)
-        self._per_right = np.stack([aside + right * along, down * along], -1).astype(np.float32)
-        self._per_down = np.stack([np.zeros_like(along), down_up], -1).astype(np.float32)
+        by_upper, by_lower = (one[self.part][..., None] * place.axes[1] for one in weights)
+        self._by_upper = (self._width * by_upper).astype(np.float32)
+        self._by_lower = (self._width * by_lower).astype(np.float32)
 
-    def shifted(self, look: tuple[float, float]) -> NDArray[np.uint8]:
-        """The part with its eye moved by (right, down), eye widths: uint8 [h, w, C]."""
-        if look == (0.0, 0.0):
+    def shifted(
+        self, look: tuple[float, float], lids: tuple[float, float] = (0.0, 0.0)
+    ) -> NDArray[np.uint8]:
+        """The part with its eye turned, uint8 [h, w, C].
+
+        Args:
+            look: Shift of the iris (right, down), eye widths.
+            lids: Shift down of the upper and of the lower lid, eye widths, beside what follows the
+                look.
+        """
+        if look == (0.0, 0.0) and lids == (0.0, 0.0):
             return self._still
-        places = cv2.scaleAdd(self._per_right, -look[0], self._here)
-        places = cv2.scaleAdd(self._per_down, -look[1], places, dst=places)
-        moved = cv2.remap(
-            self._unlit,
-            places,
-            None,  # type: ignore[call-overload]
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        upper = UPPER_FOLLOWS * look[1] + lids[0]
+        lower = LOWER_FOLLOWS * look[1] + lids[1]
+        places = np.asarray(cv2.scaleAdd(self._by_upper, -upper, self._here), np.float32)
+        cv2.scaleAdd(self._by_lower, -lower, places, dst=places)
+        moved = _remap(self._without, places)
+        shift = self._width * (look[0] * self._axes[0] + look[1] * self._axes[1])
+        if self._eyeball is not None:
+            _put_iris(moved, self._eyeball, shift, places, self.part)
         if self._light is not None:
-            place, light = self._light
-            right, down = (CATCHLIGHT_FOLLOWS * self._width * way for way in look)
-            shift = np.array([[1, 0, right], [0, 1, down]])
-            lit = moved[place]
-            cv2.add(lit, cv2.warpAffine(light, shift, light.shape[1::-1]), dst=lit)
+            lit = moved[_within(self._light.part, self.part)]
+            cv2.add(lit, _shifted(self._light.colours, CATCHLIGHT_FOLLOWS * shift), dst=lit)
         return np.asarray(moved, np.uint8)
+
+
+def _put_iris(
+    moved: NDArray[np.uint8],
+    eye: Eyeball,
+    shift: NDArray[np.float64],
+    places: Array,
+    part: tuple[slice, slice],
+) -> None:
+    """Put an iris, shifted by pixels (x, y), into a part of a patch.
+
+    Its pixels come from `places` (x, y) of the patch, [h, w, 2].
+    """
+    whole = np.floor(shift).astype(int)
+    spans = [
+        (max(box.start + by, one.start, lids.start), min(box.stop + by, one.stop, lids.stop))
+        for box, by, one, lids in zip(eye.part, whole[::-1], part, eye.between, strict=True)
+    ]
+    if any(end <= start for start, end in spans):
+        return
+    (top, bottom), (left, right) = (
+        (start - box.start - by, end - box.start - by)
+        for (start, end), box, by in zip(spans, eye.part, whole[::-1], strict=True)
+    )
+    iris = _shifted(eye.iris, shift - whole)[top:bottom, left:right]
+    here = _within((slice(*spans[0]), slice(*spans[1])), part)
+    seen = _remap(eye.seen, np.ascontiguousarray(places[here]))
+    shown = moved[here][..., :3]
+    kept = 1 - seen[..., None] * iris
+    shown[:] = np.clip((shown + np.float32(DARK)) * kept - np.float32(DARK - 0.5), 0, 255)
+
+
+class _Light(NamedTuple):
+    """What the light's reflection adds to the colours of an eye.
+
+    Attributes:
+        part: Rows and columns of the patch.
+        colours: uint8 [h, w, C].
+    """
+
+    part: tuple[slice, slice]
+    colours: NDArray[np.uint8]
+
+
+def _remap(picture: NDArray[_T], places: Array) -> NDArray[_T]:
+    moved = cv2.remap(
+        picture,  # type: ignore[call-overload]
+        places,
+        None,
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(moved, picture.dtype)
+
+
+def _shifted(picture: NDArray[_T], shift: NDArray[np.float64]) -> NDArray[_T]:
+    """A picture with nothing around it, shifted by pixels (x, y)."""
+    way = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
+    moved = cv2.warpAffine(picture, way, picture.shape[1::-1])  # type: ignore[arg-type]
+    return np.asarray(moved, picture.dtype)
 
 
 def has_catchlight(base: NDArray[np.uint8], width: float, iris: Iris) -> bool:
@@ -128,42 +174,17 @@ def has_catchlight(base: NDArray[np.uint8], width: float, iris: Iris) -> bool:
     return _spots(base, width, iris) is not None
 
 
-def _weights(place: LidGeometry) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Share of a look's movement sideways, and of that up or down, of each pixel: [h, w] each."""
+def _lid_weights(place: LidGeometry) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Share of the movement of the upper and of the lower lid of each pixel, [h, w] each."""
     width = place.width
     gap = np.maximum(place.gap, 1.0)
     moves = smoothstep(place.gap, MOVING_GAP[0] * width, MOVING_GAP[1] * width)
-    below_lid, above_floor = place.y - place.lid, place.floor - place.y
-    sideways = smoothstep(below_lid / gap, *SIDEWAYS_BELOW)
-    sideways = sideways * smoothstep(above_floor / gap, *SIDEWAYS_ABOVE)
-    near = 1 - smoothstep(np.abs(place.x) / width, *ASIDE_FADE)
-    upper, lower = (
-        np.where(
-            inside < 0,
-            share * (1 - smoothstep(-inside / width, 0, skin)),
-            share + (1 - share) * smoothstep(inside / gap, 0, WHOLE_INSIDE),
-        )
-        for inside, share, skin in (
-            (below_lid, UPPER_FOLLOWS, UPPER_SKIN),
-            (above_floor, LOWER_FOLLOWS, LOWER_SKIN),
-        )
-    )
-    return sideways * moves, np.minimum(upper, lower) * near * moves
-
-
-def _slope(place: LidGeometry, part: tuple[slice, slice]) -> Array:
-    """Movement down per movement sideways of what is in a part of an eye, [h, w].
-
-    Near a lid it is along it.
-    """
-    y, lid, floor, gap = (one[part] for one in (place.y, place.lid, place.floor, place.gap))
-    level = max(abs(float(place.axes[0][0])), 0.5)
-    slope = np.zeros_like(y)
-    for line, inside in ((lid, y - lid), (floor, floor - y)):
-        along = np.diff(line, axis=1, append=line[:, -1:]) / level
-        near = 1 - smoothstep(inside / np.maximum(gap, 1.0), *LEVEL)
-        slope += np.clip(along, -STEEPEST, STEEPEST) * near
-    return slope.astype(np.float32, copy=False)
+    moves = moves * (1 - smoothstep(np.abs(place.x) / width, *ASIDE_FADE))
+    way = np.clip((place.y - place.lid) / gap, 0, 1)  # from the upper lid to the lower one
+    above, below = (place.lid - place.y) / width, (place.y - place.floor) / width
+    upper = (1 - way) * (1 - smoothstep(above, 0, UPPER_SKIN))
+    lower = way * (1 - smoothstep(below, 0, LOWER_SKIN))
+    return moves * upper, moves * lower
 
 
 def _catchlight(
@@ -231,5 +252,16 @@ def _window(iris: Iris) -> NDArray[np.uint8]:
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
 
 
-def _union(one: slice, other: slice) -> slice:
-    return slice(min(one.start, other.start), max(one.stop, other.stop))
+def _union(one: tuple[slice, slice], other: tuple[slice, slice]) -> tuple[slice, slice]:
+    rows, columns = (
+        slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other, strict=True)
+    )
+    return rows, columns
+
+
+def _within(inner: tuple[slice, slice], outer: tuple[slice, slice]) -> tuple[slice, slice]:
+    """Rows and columns of a patch, counted from the first ones of a part."""
+    rows, columns = (
+        slice(a.start - b.start, a.stop - b.start) for a, b in zip(inner, outer, strict=True)
+    )
+    return rows, columns

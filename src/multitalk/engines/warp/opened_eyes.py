@@ -13,21 +13,24 @@ from numpy.typing import NDArray
 from multitalk.array_types import Array
 from multitalk.engines.warp.colour import LUMA
 from multitalk.engines.warp.drawn_eye import EyeColours, drawn_eye
+from multitalk.engines.warp.eyeball import (
+    IRIS_EDGE,
+    JOIN,
+    SHADED,
+    Iris,
+    away_from,
+    radial_colours,
+    white_of,
+)
 from multitalk.engines.warp.lid_geometry import LidGeometry
-from multitalk.engines.warp.look import Iris
-from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
+from multitalk.engines.warp.smoothing import smoothstep
 
 # Lengths are in eye widths, and set by eye on blinks of films, unless another unit is given.
 # Above the lid's edge: moved as a whole; not at all from here on, or from the brow, but not nearer.
 CARRIED, ENDS, NEAREST_END = 0.05, 0.36, 0.12
-SHADED, JOIN = 0.035, 0.05  # below the photographed edge: in its shade; where the picture goes on
-SEEN_ABOVE_FLOOR = 0.03  # above the lower lid: nearer, its lashes are seen
 CATCHLIGHT = (20.0, 50.0)  # brighter than the iris, of 255: kept
 SHADE, SHADE_DEPTH = 0.28, 0.07  # by the lid on the eye: loss of light at its edge; depth
 EDGE_SOFTNESS = 0.02  # of the lid's edge
-IRIS_EDGE, RADII = 0.10, 24  # softness of the iris's edge, in its radii; samples of a radius
-REACH = 1.2  # radii to which colours around the iris's centre are read
-WHITE_SPREAD = 0.12  # of the white's colour, along the eye
 # A lid that rises folds: loss of light in its crease, by rise; height above its edge; thickness.
 CREASE, CREASE_BY, CREASE_AT, CREASE_WIDE = 0.24, (0.03, 0.14), 0.105, 0.020
 # Lashes of a drawn eye: cover at its edge; thickness there; of the fringe above; its length, and
@@ -56,18 +59,18 @@ def opened(
     above, below = ((place.y - one.lid) / width for one in (raised, place))
     made_up = 1 - smoothstep(below, SHADED, SHADED + JOIN)
     eyeball = _eyeball(base, place, iris)
-    brighter = (base - eyeball)[..., :3] @ LUMA
+    colours = base[..., :3]
+    brighter = (colours - eyeball) @ LUMA
     made_up *= 1 - (below > 0) * smoothstep(brighter, *CATCHLIGHT)
-    eye = base.astype(np.float32)
-    eye += made_up[..., None] * (eyeball - base)
+    eye = colours + made_up[..., None] * (eyeball - colours)
     eye *= 1 - (SHADE * made_up * (1 - smoothstep(above, 0, SHADE_DEPTH)))[..., None]
     ends = np.where(place.y < place.floor, 1.0, 0.0)
     inside = np.clip(above * width / max(1.5, EDGE_SOFTNESS * width) + 0.5, 0, 1)
     inside *= np.clip(rise, 0, 1)
-    result = lifted + inside[..., None] * (eye - lifted)
-    result = base + ends[..., None] * (result - base)
-    result[..., 3:] = base[..., 3:]
-    return np.clip(result, 0, 255).astype(np.uint8)
+    shown = lifted[..., :3] + inside[..., None] * (eye - lifted[..., :3])
+    result = base.copy()
+    result[..., :3] = np.clip(colours + ends[..., None] * (shown - colours), 0, 255)
+    return result
 
 
 def opened_and_drawn(
@@ -147,37 +150,10 @@ def _lashes(place: LidGeometry, above: NDArray[np.floating]) -> NDArray[np.float
 
 
 def _eyeball(base: NDArray[np.uint8], place: LidGeometry, iris: Iris) -> Array:
-    """The eye as it would be without lids, float32 [h, w, C]."""
-    width = place.width
-    y, x = np.indices(base.shape[:2], np.float32)
-    away = np.hypot(x - iris.centre[0], y - iris.centre[1]) / max(iris.radius, 1.0)
-    seen = (place.y - place.lid > SHADED * width) & (
-        place.floor - place.y > SEEN_ABOVE_FLOOR * width
-    )
-    colours = base.astype(np.float32)
-    white = (seen & (away > REACH)).astype(np.float32)
-    spread = WHITE_SPREAD * width
-    total = gaussian_blur(white, spread)
-    sums = gaussian_blur(colours * white[..., None], spread)
-    around = sums / (total + 1e-3)[..., None]
-    if float(total.max()) < 1e-2 or not seen.any():
-        return colours
-    at = np.minimum((away / REACH * RADII).astype(int), RADII)
-    near = seen & (at < RADII)
-    count = np.bincount(at[near], minlength=RADII + 1)[:RADII]
-    known = np.flatnonzero(count > 2)
-    if len(known) < 2:
-        return around
-    radial = np.stack(
-        [
-            np.interp(
-                np.minimum(away / REACH * RADII - 0.5, RADII - 1),
-                known,
-                np.bincount(at[near], colours[near, channel], RADII + 1)[known] / count[known],
-            )
-            for channel in range(base.shape[2])
-        ],
-        -1,
-    )
-    disc = 1 - smoothstep(away, 1 + IRIS_EDGE, REACH)
-    return np.asarray(around + disc[..., None] * (radial - around), np.float32)
+    """The eye as it would be without lids, RGB float32 [h, w, 3]."""
+    away = away_from(iris, base.shape)
+    around, disc = white_of(base, place, iris), radial_colours(base, place, away)
+    if disc is None:
+        return base[..., :3].astype(np.float32)
+    cover = 1 - smoothstep(away, *IRIS_EDGE)
+    return np.asarray(around + cover[..., None] * (disc - around), np.float32)
