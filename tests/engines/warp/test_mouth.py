@@ -188,13 +188,24 @@ def test_lower_teeth_meet_the_upper_ones_in_s_and_give_way_to_the_tongue(
 ) -> None:
     mouth = renderer._mouth
     gap = 0.4 * renderer.rig.frame.mouth_width
-    vowel, s = (mouth.jaw_drop(gap, biting=biting, tongue=0) for biting in (0.0, 1.0))
-    assert s < 0.5 * vowel
-    assert 0.35 * gap < vowel < 0.55 * gap
-    assert mouth.jaw_drop(0.2 * gap, biting=0.3, tongue=1.0) > 1.2 * mouth.jaw_drop(
-        0.2 * gap, biting=0.3, tongue=0.6
-    )
-    assert mouth.jaw_drop(0, biting=1, tongue=1) == 0
+    vowel, s = (mouth.jaw_drop(gap, grin=bite, biting=bite, tongue=0) for bite in (0.0, 1.0))
+    assert s < 0.3 * vowel
+    th, n = (mouth.jaw_drop(0.2 * gap, grin=1, biting=0.3, tongue=way) for way in (1.0, 0.6))
+    assert th > 1.2 * n
+    assert mouth.jaw_drop(0, grin=1, biting=1, tongue=1) == 0
+
+
+def test_lower_teeth_are_bared_by_a_grin_and_hidden_by_the_lower_lip_in_a_vowel(
+    renderer: HeadRenderer,
+) -> None:
+    mouth = renderer._mouth
+    for share in (0.15, 0.25, 0.35):
+        gap = share * renderer.rig.frame.mouth_width
+        # The lower lip makes three quarters of the gap: as much of it is below the meeting place.
+        bared, hidden = (0.75 * gap - mouth.jaw_drop(gap, grin=grin, biting=0, tongue=0)
+                         for grin in (1, 0))  # fmt: skip
+        assert hidden < 0.15 * gap
+        assert bared > 2.5 * hidden
 
 
 def test_the_inside_of_a_wide_mouth_is_dark_red_and_not_black(
@@ -240,11 +251,12 @@ def parted_mouth(
     middle = mouth.meeting_place
     upper = np.stack([x + middle[0], middle[1] - 0.25 * high], 1).astype(np.float32)
     lower = np.stack([x + middle[0], middle[1] + 0.75 * high], 1).astype(np.float32)
-    drop = mouth.jaw_drop(gap * width, biting=0, tongue=0) if jaw_drop is None else jaw_drop
+    if jaw_drop is None:
+        jaw_drop = mouth.jaw_drop(gap * width, grin=0, biting=0, tongue=0)
     region = np.full((*portrait.shape[:2], 3), 128, np.float32)
     mouth.draw(
         region, (0, 0), Aperture.between(upper, lower, np.array([0.0, 1.0])), skull=middle,
-        jaw_drop=drop, rounding=0.0, tongue=0.0, spoken=1.0,
+        jaw_drop=jaw_drop, rounding=0.0, tongue=0.0, spoken=1.0,
     )  # fmt: skip
     rows = middle[1] + gap * width * (np.linspace(0, 1, 13) - 0.25)
     columns = middle[0] + np.linspace(-width / 6, width / 6, 60)

@@ -18,7 +18,7 @@ from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 # are dark. Blur and shift (mouth widths; the light is from above), light where nothing of the
 # opening is seen (of lips that hardly part, and that are wide apart), that where all is, and what
 # rounded lips take.
-SHADOW_BLUR, SHADOW_SHIFT, ROUNDED_DARKER = 0.027, 0.028, 0.25
+SHADOW_BLUR, SHADOW_SHIFT, ROUNDED_DARKER = 0.027, 0.033, 0.25
 LIP_LIGHT, FULL_LIGHT = (0.24, 0.54), 1.14
 # Share of the lips' hue in the light that comes into the shade: on films teeth in narrow gaps have
 # by 3 to 5 % more red and less blue than in wide ones.
@@ -34,7 +34,7 @@ WET_CORNERS = 1.6
 # The lining of the cheek, which closes the corners: light of the lips' red where lips hardly part
 # and where they are wide open, that gap (mouth widths), and the share of the mouth's width from a
 # corner over which it ends.
-LINING_LIGHT, LINING_GAP, LINING_ENDS = (0.92, 0.52), 0.40, 0.30
+LINING_LIGHT, LINING_GAP, LINING_ENDS = (0.84, 0.26), 0.34, 0.28
 # Around the opening: blur of a dark rim (mouth widths), its darkness, how far the opening is as
 # soft as that rim at the corners, and the share of the mouth's width over which that ends.
 RIM_BLUR, RIM_DARK, CORNERS_SOFT, SOFT_ENDS = 0.024, 0.12, 0.7, 0.42

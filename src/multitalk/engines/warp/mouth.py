@@ -34,9 +34,10 @@ TELLS_TEETH = 0.10  # mouth widths: lip gap from which a photograph tells how fa
 RETREAT = 4.5 * MM  # dental units by which rounded lips come over the teeth
 FAR_END = (0.55, 0.90)  # of a mouth in profile from its near corner: fades to the background
 
-# How far the lower teeth go down: shares of the lip gap at closed and at wide-open lips. The lower
-# lip goes down farther and bares them (measured on films: the chin follows by 0.3 of the gap).
-JAW_SHARE, JAW_SHARE_OVER = (0.14, 0.53), (0.21, 0.40)  # the lip gap, dental units
+# How far the lower teeth go down, shares of the lip gap. In a grin, whose lips bare both rows, they
+# stay close until the gap is wide. Otherwise they go down behind the lower lip, which hides them.
+GRIN_SHARE, GRIN_SHARE_OVER = (0.14, 0.53), (0.21, 0.40)  # the lip gap, dental units
+JAW_SHARE = 0.70
 EDGE_TO_EDGE = 0.3 * MM  # dental units between the biting edges that meet, as in s
 TIP_PARTS_TEETH = 2.6 * MM  # dental units by which the tongue's tip keeps the teeth apart
 TIP_SHOWS = (0.72, 0.92)  # `tongue` over which its tip comes between the teeth: th, not n and l
@@ -58,7 +59,7 @@ TONGUE_LIGHT, RAISED_TONGUE_LIGHT = 0.92, 0.1
 # The tongue's root: shares of the jaw's drop, and dental units above it; less and more when raised.
 TONGUE_DROP, TONGUE_RAISED = (0.46, 0.30), (0.11, 0.06)
 ROUNDED_NARROWS = 0.25  # of the tongue's width
-DRAWN_BACK = 0.35  # of its light: in o and u it is drawn back
+DRAWN_BACK = 0.60  # of its light: in o and u it is drawn back
 
 # What is behind the upper teeth is lit through the gap: light at no gap and from `LIT_GAP` on, of
 # cavity and tongue and of the lower teeth.
@@ -171,17 +172,18 @@ class MouthInterior:
         gap = layout.parted * self._width / self._unit
         return (self._own.upper_teeth - share) * gap
 
-    def jaw_drop(self, gap: float, *, biting: float, tongue: float) -> float:
+    def jaw_drop(self, gap: float, *, grin: float, biting: float, tongue: float) -> float:
         """Pixels by which the lower teeth are below the place where the teeth meet.
 
         Args:
             gap: Of the lips, pixels.
+            grin: 0..1; 1 keeps the rows close behind lips that bare both, as in i.
             biting: 0..1; 1 brings the biting edges together, as in s.
             tongue: 0..1; its tip keeps the teeth apart.
         """
-        wide = ramp(gap / self._unit, *JAW_SHARE_OVER)
-        share = JAW_SHARE[0] + (JAW_SHARE[1] - JAW_SHARE[0]) * wide
-        drop = share * gap
+        wide = ramp(gap / self._unit, *GRIN_SHARE_OVER)
+        grinning = GRIN_SHARE[0] + (GRIN_SHARE[1] - GRIN_SHARE[0]) * wide
+        drop = (JAW_SHARE + (grinning - JAW_SHARE) * grin) * gap
         together = min(self._bite * self._unit, drop)
         drop += biting * (together - drop)
         return drop + ramp(tongue, *TIP_SHOWS) * min(TIP_PARTS_TEETH * self._unit, drop)

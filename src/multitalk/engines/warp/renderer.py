@@ -29,6 +29,7 @@ from multitalk.face import mesh
 VISIBLE_ROUNDING = 0.05  # rounding below is not shaded
 # The line along lips that touch beside a round opening: strength per `funnel`, and the least drawn.
 FUNNEL_LINE, FAINT_LINE = 8, 0.1
+GRINS_BY_SPREAD = 0.8  # share of a grin for `spread` 1
 BITING_SHOWS = 0.8  # share of the rounding that hides no teeth in sh, whose lips are flared
 CLEANED = 0.3  # mouth widths around the lips that are seen by `clean_lip_edges`
 MOUTH_AT_EDGE = 20.0  # degrees of yaw from which a mouth may be painted beyond the face's edge
@@ -262,7 +263,9 @@ class HeadRenderer:
                 corner,
                 aperture,
                 skull=self._meeting_place(pose),
-                jaw_drop=self._mouth.jaw_drop(opened, biting=pose.biting, tongue=pose.tongue),
+                jaw_drop=self._mouth.jaw_drop(
+                    opened, grin=_grin(pose), biting=pose.biting, tongue=pose.tongue
+                ),
                 rounding=pose.rounding * (1 - BITING_SHOWS * pose.biting),
                 tongue=pose.tongue,
                 spoken=sealed,
@@ -383,6 +386,12 @@ def _window(size: tuple[int, int], fade: float) -> Array:
 def _odd(pixels: float) -> int:
     """An odd size of a blur, at least 3."""
     return max(3, int(pixels)) | 1
+
+
+def _grin(pose: Pose) -> float:
+    """How far lips bare both rows of teeth in a pose, 0..1."""
+    spread, smile = (float(pose.weights[INDEX[name]]) for name in ("spread", "smile"))
+    return float(np.clip(max(GRINS_BY_SPREAD * spread + smile, pose.biting), 0, 1))
 
 
 def _unsmiling(weights: Array) -> float:

@@ -12,6 +12,7 @@ from multitalk.engines.faces import faces_of_speakers, find_scene_faces
 from multitalk.engines.warp.backdrop import fill_behind
 from multitalk.engines.warp.covered_mouth import is_covered
 from multitalk.engines.warp.face_frame import HeadFrame
+from multitalk.engines.warp.lip_fit import fit_open_lips
 from multitalk.engines.warp.matte import Matte
 from multitalk.engines.warp.neighbours import Neighbour, neighbours_of
 from multitalk.engines.warp.notices import face_notices
@@ -72,6 +73,7 @@ def rig_scene(
     if any(speaker.box is not None for speaker in scene.speakers):
         unread += detector.faces_elsewhere(picture, seen.faces)
     neighbours = neighbours_of(faces, seen.faces, unread)
+    faces = [fit_open_lips(picture, face) for face in faces]
     # Small linear systems: a second BLAS thread only competes with the encoder.
     with one_blas_thread():
         mattes = [

@@ -67,7 +67,7 @@ CORNER_SHADE = Spot(0.0, 0.09, 0.08, -0.10)
 # line has .55 to .75 of the luma of the darker lip, and is .035 to .06 mouth widths thick.
 CONTACT = (ContactLine(0.030, 0.014, 0.85, 0.86), ContactLine(0.012, 0.014, 0.44, 0.25))
 # Towards the corners the line fades: shares of its cover, and of its length that is left out.
-LINE_TAPERS = ((0.4, 0.04), (0.7, 0.09), (1.0, 0.15))
+LINE_TAPERS = ((0.3, 0.03), (0.55, 0.11), (0.8, 0.20), (1.0, 0.30))
 BLOB_PIXELS, BLOB_DEVIATIONS = 32, 2.5  # side and half side of the spots' template
 TINT_LIMITS = (0.5, 1.5)  # of the effect on a channel: skin in shade is redder, in light paler
 

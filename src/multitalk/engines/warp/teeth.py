@@ -40,7 +40,7 @@ BRIGHTEST = 226  # luma of enamel, 0..255: lighter teeth would lose their shape
 ENAMEL_OF_WHITE, WHITE_LIMITS, WHITE_HUE = 1.17, (0.75, 1.3), 0.3
 ARCH_U = 0.4  # u at which `ToothRow.arch` is given
 # Corners of the biting edge: v by which the one towards the middle and the other one are rounded.
-MESIAL_ROUNDING, DISTAL_ROUNDING = 0.65 * MM, 1.45 * MM
+MESIAL_ROUNDING, DISTAL_ROUNDING = 0.75 * MM, 1.9 * MM
 # A crown is widest where it touches its neighbours and narrower towards the gum.
 NECK_FROM, NECK_NARROWER = 0.5, 0.14  # shares of its length and of its width
 # Clefts between teeth: width in dental units and in sprite pixels. They open towards the biting
@@ -58,10 +58,10 @@ LONGEST = 1.4  # tooth lengths from the biting edge that are drawn: gum included
 CAST_SHADOW, CAST_FAR = 0.60, 2.8 * MM
 
 # The tongue: an ellipse, flatter in front; a wet sheen, a groove, darker sides and root.
-TONGUE_SIZE, TONGUE_V, TONGUE_FRONT = (0.41, 0.23), 0.20, 0.4
-TONGUE_EDGE = (0.55, 1.05)  # radius over which it ends
+TONGUE_SIZE, TONGUE_V, TONGUE_FRONT = (0.45, 0.23), 0.20, 0.4
+TONGUE_EDGE = (0.62, 1.05)  # radius over which it ends
 SHEEN, SHEEN_DOWN, SHEEN_ASIDE = 0.14, (-0.40, 0.20), (0.3, 0.3)
-GROOVE, GROOVE_U = 0.06, 0.045
+GROOVE, GROOVE_U = 0.04, 0.09
 ROOT_LIGHT, BACK_LIGHT, BACK_RISES, SIDE_DARK_TONGUE = 0.54, 0.52, (-1.0, 0.25), 0.26
 # The tip between the teeth, as in th.
 TIP_SIZE, TIP_V, TIP_EDGE = (0.26, 0.080), 0.060, (0.50, 1.05)
@@ -124,24 +124,24 @@ class ToothRow:
 
 UPPER_ROW = ToothRow(
     (
-        Tooth(8.7 * MM, 0, 0, 1.04),  # central incisor
-        Tooth(6.3 * MM, 0.7 * MM, 0, 0.98),  # lateral incisor
-        Tooth(5.9 * MM, 0.1 * MM, 0.8 * MM, 0.88),  # canine
-        Tooth(4.5 * MM, 0.7 * MM, 0.6 * MM, 0.68),
-        Tooth(3.6 * MM, 0.9 * MM, 0.4 * MM, 0.40),
-        Tooth(3.0 * MM, 1.0 * MM, 0, 0.18),
+        Tooth(8.9 * MM, 0, 0, 1.04),  # central incisor
+        Tooth(6.2 * MM, 0.9 * MM, 0, 0.97),  # lateral incisor
+        Tooth(5.2 * MM, 0.2 * MM, 1.0 * MM, 0.80),  # canine
+        Tooth(4.0 * MM, 0.9 * MM, 0.7 * MM, 0.52),
+        Tooth(3.2 * MM, 1.1 * MM, 0.4 * MM, 0.26),
+        Tooth(2.6 * MM, 1.2 * MM, 0, 0.10),
     ),
-    edge=1.9 * MM, arch=3.4 * MM, length=10.8 * MM, outwards=1, cleft=0.42,
+    edge=1.2 * MM, arch=3.4 * MM, length=10.8 * MM, outwards=1, cleft=0.50,
     gum=(0.94, 1.10), papilla=0.14, shadow=CAST_SHADOW, rounded=1.0,
 )  # fmt: skip
 LOWER_ROW = ToothRow(
     (
         Tooth(5.2 * MM, 0, 0, 1.03),
-        Tooth(5.6 * MM, 0.2 * MM, 0, 1.0),
-        Tooth(5.8 * MM, 0, 0.7 * MM, 0.95),
-        Tooth(4.6 * MM, 0.6 * MM, 0.5 * MM, 0.76),
-        Tooth(3.8 * MM, 0.9 * MM, 0.4 * MM, 0.48),
-        Tooth(3.0 * MM, 1.0 * MM, 0, 0.20),
+        Tooth(5.6 * MM, 0.2 * MM, 0, 0.98),
+        Tooth(5.6 * MM, 0, 0.7 * MM, 0.86),
+        Tooth(4.2 * MM, 0.6 * MM, 0.5 * MM, 0.60),
+        Tooth(3.4 * MM, 0.9 * MM, 0.4 * MM, 0.32),
+        Tooth(2.6 * MM, 1.0 * MM, 0, 0.12),
     ),
     edge=0.2 * MM, arch=-2.4 * MM, length=8.8 * MM, outwards=-1, cleft=0.16,
     gum=(0.98, 1.2), papilla=0.10, shadow=0.0, rounded=0.45,
