@@ -40,7 +40,7 @@ YAW, PITCH, ROLL, SHIFT_X, SHIFT_Y, SWELL, BREATHE, NARROW, SHORTEN, BODY_X = (
 )
 # Standard deviation of the postures that a speaker moves to and holds, and their limits.
 HELD = np.array([7.7 * DEGREE, 7.7 * DEGREE, 4.3 * DEGREE, 0.016, 0.009, 0.016])
-FARTHEST = np.array([8.7 * DEGREE, 8.0 * DEGREE, 7.0 * DEGREE, 0.045, 0.040, 0.035])
+FARTHEST = np.array([8.7 * DEGREE, 8.0 * DEGREE, 7.0 * DEGREE, 0.12, 0.040, 0.035])
 LARGEST = 1.2 * FARTHEST  # at any liveliness
 # Heads that speak are level on average, whatever a photograph caught: pitch of a level one as
 # landmarks measure it (positive looks down), share of the way back to it, and its limit.
@@ -49,13 +49,18 @@ LEVEL_PITCH, LEVELLED, MOST_LEVELLED = 4 * DEGREE, 0.5, 3 * DEGREE
 SWAYING = np.array([1.5 * DEGREE, 1.5 * DEGREE, 0.60 * DEGREE, 0.006, 0.005, 0.002])
 SWAY_RATES = (1.7, 2.1, 1.5, 1.5, 1.8, 0.4)
 SILENT_SWAY = 0.25
-# A head that looks down is lower, one that turns or leans is a little aside: shifts per radian.
+# A head that looks down is lower: shifts per radian.
 LOWERED_BY_PITCH = 0.20
-ASIDE_BY_YAW = 0.06
+ASIDE_BY_YAW = 0.0
+# One that leans goes the other way with the neck: it leans about the mouth, not the neck's base.
+ASIDE_BY_ROLL = -0.40
+# The slow sway of the whole person from side to side: standard deviation, rate (Hz), limit.
+TORSO, TORSO_RATE, MOST_TORSO = 0.06, 0.14, 0.11  # face widths
+SILENT_TORSO = 0.5  # share of it in silence
 
-# Shoulders follow the head late (time constant, seconds) and less: shares of its shifts, and face
-# widths per radian that it leans.
-BODY_SECONDS, BODY_FOLLOWS, BODY_LEANS = 0.13, 0.45, 0.20
+# Shoulders follow the head late (time constant, seconds) and less: shares of its shifts aside and
+# down, and face widths per radian that it leans.
+BODY_SECONDS, BODY_SWAYS, BODY_FOLLOWS, BODY_LEANS = 0.13, 0.8, 0.45, 0.05
 
 # How postures change. Seconds are time constants of the movement, and parameters of a gamma
 # distribution (shape 2, scale) plus a minimum for how long a posture is held. A movement is that of
@@ -156,6 +161,7 @@ class Gestures:
         self._blinks = _Blinks(np.random.default_rng([seed, person, 4]))
         self._glances = _Glances(np.random.default_rng([seed, person, 5]))
         self._fixation = Fixation(seed, person)
+        self._torso = SmoothNoise(np.random.default_rng([seed, person, 8]), rate=TORSO_RATE)
         self._frame = 0
 
     def step(
@@ -207,7 +213,7 @@ class Gestures:
     def _shoulders(self, motion: DoubleArray) -> tuple[float, float]:
         """Shift of the shoulders after the head: face widths right, face heights down."""
         aside, down = self._body
-        right = BODY_FOLLOWS * motion[SHIFT_X] + BODY_LEANS * motion[ROLL]
+        right = BODY_SWAYS * motion[SHIFT_X] + BODY_LEANS * motion[ROLL]
         return aside.step(float(right)), down.step(float(BODY_FOLLOWS * motion[SHIFT_Y]))
 
     def _posture_now(
@@ -220,7 +226,9 @@ class Gestures:
         posture[PITCH] -= NOD * self._nod.step(self._stresses.popleft())
         posture[[YAW, PITCH]] += gaze.turn
         posture[PITCH] += CHIN_BY_BREATH * breath.drawn - gaze.nod
-        posture[SHIFT_X] += ASIDE_BY_YAW * posture[YAW]
+        torso = float(np.clip(TORSO * self._torso.at(t), -MOST_TORSO, MOST_TORSO))
+        posture[SHIFT_X] += torso * (SILENT_TORSO + (1 - SILENT_TORSO) * speaking)
+        posture[SHIFT_X] += ASIDE_BY_YAW * posture[YAW] + ASIDE_BY_ROLL * posture[ROLL]
         posture[SHIFT_Y] -= LOWERED_BY_PITCH * posture[PITCH]
         return posture
 
