@@ -26,7 +26,14 @@ def around(change: NDArray[np.float32], creases: Creases, rig: Rig, landmark: in
 
 
 def plain(portrait: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Skin without a trace."""
     return np.full_like(portrait, GREY)
+
+
+def rough(portrait: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Skin with faint level traces, by some per cent."""
+    rows = np.random.default_rng(0).normal(GREY, 0.04 * GREY, (len(portrait), 1, 1))
+    return np.broadcast_to(rows, portrait.shape).round().astype(np.uint8)
 
 
 def test_a_forehead_at_rest_has_no_creases(portrait: NDArray[np.uint8], rig: Rig) -> None:
@@ -39,7 +46,7 @@ def test_a_forehead_at_rest_has_no_creases(portrait: NDArray[np.uint8], rig: Rig
 def test_raised_brows_make_level_lines_and_drawn_ones_upright_lines(
     portrait: NDArray[np.uint8], rig: Rig
 ) -> None:
-    creases = Creases(plain(portrait), rig)
+    creases = Creases(rough(portrait), rig)
     raised = change_of(creases, brow=0.9)
     drawn = change_of(creases, frown=0.9)
     level = around(raised, creases, rig, FOREHEAD)
@@ -53,8 +60,17 @@ def test_raised_brows_make_level_lines_and_drawn_ones_upright_lines(
     assert abs(float(around(drawn, creases, rig, FOREHEAD).min())) < 0.01
 
 
+def test_smooth_skin_hardly_folds(portrait: NDArray[np.uint8], rig: Rig) -> None:
+    """Lines on young skin look drawn."""
+    smooth, lined = (
+        np.percentile(np.abs(change_of(Creases(skin, rig), brow=0.9)), 99)
+        for skin in (plain(portrait), rough(portrait))
+    )
+    assert 0.002 < smooth < 0.4 * lined
+
+
 def test_hair_over_the_forehead_has_no_creases(portrait: NDArray[np.uint8], rig: Rig) -> None:
-    picture = plain(portrait)
+    picture = rough(portrait)
     x = round(float(rig.points[FOREHEAD, 0]))
     brow = round(float(rig.points[list(mesh.BROWS), 1].min()))
     picture[:brow, x:] = 40  # a fringe on one side
