@@ -119,6 +119,28 @@ def test_what_a_head_uncovers_is_filled_with_the_background(
     assert np.median(np.abs(frame - behind)[rows, columns]) < 8
 
 
+@pytest.mark.parametrize(
+    ("spot", "kept"), [(0.5, (0.6, 1.2)), (4.0, (0.0, 0.55))], ids=["in focus", "out of focus"]
+)
+def test_a_background_in_focus_goes_on_behind_the_head_and_a_soft_one_more_softly(
+    cut: Cut, spot: float, kept: tuple[float, float]
+) -> None:
+    """Mirrored spots have the curls of an outline, which are seen where all else is soft."""
+    grain = np.random.default_rng(0).normal(0, 1, cut.picture.shape).astype(np.float32)
+    spots = cv2.GaussianBlur(grain, (0, 0), spot)
+    behind = 128 + spots / spots.std() * (30 if spot < 1 else 6)
+    alpha = cut.matte.alpha[..., None]
+    picture = np.clip(cut.picture * alpha + behind * (1 - alpha), 0, 255).astype(np.uint8)
+    filled = fill_behind(picture, [(cut.rig, cut.matte)]).astype(np.float32)
+    inside = cv2.distanceTransform((alpha[..., 0] > 0.1).astype(np.uint8), cv2.DIST_L2, 5)
+    height = cut.rig.frame.height
+    rim = (inside > 0.05 * height) & (inside < 0.09 * height)
+    rim[300:] = False  # around the head, not the shoulders
+    detail = np.abs(filled - cv2.GaussianBlur(filled, (0, 0), 6)).mean(-1)
+    own = np.abs(behind - cv2.GaussianBlur(behind, (0, 0), 6)).mean(-1)
+    assert kept[0] < detail[rim].mean() / own[rim].mean() < kept[1]
+
+
 def test_where_the_matte_is_uncertain_the_head_moves_as_without_one(cut: Cut) -> None:
     doubtful = replace(cut.matte, certainty=np.zeros_like(cut.matte.certainty))
     face = FaceLandmarks(cut.rig.points.astype(np.float32))

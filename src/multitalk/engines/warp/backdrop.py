@@ -15,7 +15,7 @@ from multitalk.array_types import Array
 from multitalk.engines.warp.masks import mask_where
 from multitalk.engines.warp.matte import Matte
 from multitalk.engines.warp.rig import Rig
-from multitalk.engines.warp.smoothing import gaussian_blur, push_pull, smoothstep
+from multitalk.engines.warp.smoothing import gaussian_blur, push_pull, ramp, smoothstep
 
 # Pixels of displacement for weight 1 that count as movement, and that can uncover anything.
 STILL_FIELD, UNCOVERING_FIELD = 1e-3, 8.0
@@ -25,6 +25,10 @@ MARGIN = 0.035  # face heights around people that are filled, too: the matte's e
 # Mirroring of the background, in face heights: blur of the outline, and distances from the outline
 # over which it fades; pixels from one computed place to the next.
 MIRROR_BLUR, MIRROR_FADES, MIRROR_STEP = 0.03, (0.10, 0.30), 2
+# Farther in it is blurred, or the curls of an outline are seen in it: face heights from the
+# outline over which that begins, and the side of the blur; not where a background is in focus, by
+# the levels by which its pixels differ from such a blur on average.
+BLURRED_FROM, BLUR, IN_FOCUS = (0.01, 0.08), 0.07, (4.0, 7.0)
 SMOOTH_STEP = 2  # pixels from one computed place of the smooth filling to the next
 MIRROR_EDGE = 7  # pixels over which what is mirrored ends at other people
 
@@ -131,9 +135,10 @@ def _mirrored(
     """
     small_source, distance = _mirror(known, MIRROR_BLUR * height)
     small_fades = (1 - smoothstep(distance / height, *MIRROR_FADES)).astype(np.float32)
-    source, fades = (
+    small_blurred = smoothstep(distance / height, *BLURRED_FROM).astype(np.float32)
+    source, fades, blurred = (
         cv2.resize(values, known.shape[::-1], interpolation=cv2.INTER_LINEAR)[part]
-        for values in (small_source, small_fades)
+        for values in (small_source, small_fades, small_blurred)
     )
     shown, is_known = (
         cv2.remap(  # type: ignore[call-overload]
@@ -141,6 +146,11 @@ def _mirrored(
         )
         for image, filter_ in ((picture, cv2.INTER_LINEAR), (known, cv2.INTER_NEAREST))
     )
+    side = 2 * max(1, round(BLUR * height / 2)) + 1
+    soft = cv2.blur(cv2.blur(shown, (side, side)), (side, side))
+    detail = np.mean(cv2.mean(cv2.absdiff(shown, soft), mask=known[part])[:3])
+    softened = (blurred * np.float32(1 - ramp(float(detail), *IN_FOCUS))).astype(np.float32)
+    shown = cv2.blendLinear(shown, soft, 1 - softened, softened)
     share = cv2.multiply(is_known, fades, scale=1 / 255, dtype=cv2.CV_32F)
     share = cv2.blur(share, (MIRROR_EDGE, MIRROR_EDGE)) * fades
     return np.asarray(cv2.blendLinear(shown, smooth, share, 1 - share), np.uint8)
