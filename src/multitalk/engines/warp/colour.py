@@ -94,6 +94,16 @@ def three_channels(cover: Array) -> Array:
     return cv2.cvtColor(cover, cv2.COLOR_GRAY2RGB).astype(np.float32, copy=False)
 
 
+def in_channels(values: NDArray[np.floating], shares: Array | int) -> Array:
+    """Values [h, w] times a share for each channel [C], or for so many channels: [h, w, C].
+
+    Numpy's broadcasting takes several times as long where the last axis is short.
+    """
+    plane = values.astype(np.float32, copy=False)
+    planes = [plane] * shares if isinstance(shares, int) else [plane * share for share in shares]
+    return cv2.merge(planes).astype(np.float32, copy=False)
+
+
 def mix_in(colours: Array, colour: Array, cover: Array) -> None:
     """Mix one colour into others, in place: three times as fast as by numpy's broadcasting.
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
-from multitalk.engines.warp.colour import LUMA
+from multitalk.engines.warp.colour import LUMA, in_channels
 from multitalk.engines.warp.lashes import Lashes
 from multitalk.engines.warp.lid_geometry import LidGeometry
 from multitalk.engines.warp.lid_skin import CHEEK, LidSkin, cheek_brightness
@@ -164,8 +164,8 @@ class Lid:
         smooth = self._skin.above(self._lashes.removed)
         off = self._base - smooth
         creased, soft = (
-            np.asarray(cv2.multiply(off, np.repeat(one[..., None], off.shape[2], 2)), np.float32)
-            for one in (seen, (seen * (1 - fold)).astype(np.float32))
+            np.asarray(off * in_channels(one, off.shape[2]), np.float32)
+            for one in (seen, seen * (1 - fold))
         )
         along, down = (
             np.maximum(np.abs(axis) * length * self._width, 0.3).tolist()
@@ -173,7 +173,7 @@ class Lid:
         )
         lines = cv2.GaussianBlur(soft, (0, 0), sigmaX=down[0], sigmaY=down[1])
         soft -= lines - cv2.GaussianBlur(lines, (0, 0), sigmaX=along[0], sigmaY=along[1])
-        creased += self._skin.grain * (1 - seen)[..., None]
+        creased += self._skin.grain * in_channels(1 - seen, off.shape[2])
         return (smooth + creased).astype(np.float32), (smooth + soft).astype(np.float32)
 
     def _drawn_down(self, closed: float, shut: Array, part: tuple[slice, slice]) -> Array:
@@ -212,18 +212,24 @@ class Lid:
         lashes = np.maximum(self._lashes.carried(shut, closed), cast * (1 - lower) * fade)
         if self._rim is not None:
             cover, lashes = cover * (1 - self._rim), lashes * (1 - self._rim)
-        shade = closed * self._lid_shade(upper * fade, shut)
         changes = np.maximum(cover, lashes) > UNSEEN
         rows, columns = part = span_of(np.any(changes, axis=1)), span_of(np.any(changes, axis=0))
-        light = 1 - shade[part][..., None] * self._tint
-        light *= 1 - lashes[part][..., None] * self._lashes.tint
-        cover = cover[part][..., None]
+        shade = closed * self._lid_shade(upper * fade, shut, part)
+        light = 1 - in_channels(shade, self._tint)
+        light *= 1 - in_channels(lashes[part], self._lashes.tint)
         skin = self._drawn_down(closed, shut, part)
-        skin += uncovered[part][..., None] * (self._lower_skin[part] - skin)
-        beyond = smoothstep(place.outward * place.x[part] / place.half, *BESIDE)
-        skin += beyond[..., None].astype(np.float32) * (self._beside[part] - skin)
+        cover, uncovered, beyond = (
+            in_channels(one, skin.shape[2])
+            for one in (
+                cover[part],
+                uncovered[part],
+                smoothstep(place.outward * place.x[part] / place.half, *BESIDE),
+            )
+        )
+        skin += uncovered * (self._lower_skin[part] - skin)
+        skin += beyond * (self._beside[part] - skin)
         added = skin * cover * light
-        return rows, columns, ((1 - cover) * light).astype(np.float32), added.astype(np.float32)
+        return rows, columns, (1 - cover) * light, added
 
     @cached_property
     def _lower_skin(self) -> Array:
@@ -269,16 +275,24 @@ class Lid:
         return np.asarray(opaque * np.clip((y - rim) / soft + 0.5, 0, 1) * self._ends[1])
 
     def _lid_shade(
-        self, cover: NDArray[np.floating], shut: NDArray[np.floating]
+        self,
+        cover: NDArray[np.floating],
+        shut: NDArray[np.floating],
+        part: tuple[slice, slice],
     ) -> NDArray[np.floating]:
-        """Loss of light on a round lid, [h, w]: none in its middle, most at the lashes."""
-        place, y = self._place, self._place.y
-        down = (y - place.edge) / np.maximum(shut - place.edge, 1.0)
-        across = (1 - (2 * place.x / self._width) ** 2).clip(0)
+        """Loss of light on a part of a round lid, [rows, columns]: most at the lashes.
+
+        `cover` and `shut` are of the whole patch, [h, w].
+        """
+        x, y, edge, shut, cover = (
+            one[part] for one in (self._place.x, self._place.y, self._place.edge, shut, cover)
+        )
+        down = (y - edge) / np.maximum(shut - edge, 1.0)
+        across = (1 - (2 * x / self._width) ** 2).clip(0)
         middle = np.exp(-(((down - ROUND_AT) / ROUND_SPREAD) ** 2)) * across**ROUND_ACROSS
         shade = LID_SHADE * smoothstep(down, *LID_SHADED) - ROUNDNESS * middle
         shade += CORNER_SHADE * smoothstep(down, -0.5, 0.6) * (1 - across)
-        return cover * self._is_open * shade
+        return cover * self._is_open[part] * shade
 
 
 def has_rim(base: NDArray[np.uint8], place: LidGeometry) -> bool:

@@ -129,11 +129,12 @@ class LidSkin:
         colours, below, y, top, floor, edge, lid = (
             np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_AREA), np.float32)
             for one in (
-                drawn[..., :3],
-                self._below[part][..., :3],
+                drawn,
+                self._below[part],
                 *(one[part] for one in (place.y, place.top, place.floor, shut, lid)),
             )
         )
+        colours, below = colours[..., :3], below[..., :3]
         top = np.minimum(top, lid - 1)
         weight = min(2 * closed, 1) * smoothstep((y - top) / np.maximum(edge - top, 1), *EVEN_FROM)
         stretch = (floor - top) / np.maximum(lid - top, 1)
@@ -149,10 +150,10 @@ class LidSkin:
             ..., None
         ]
         gain = gain[..., None] * (share / light[..., None] / usual) ** (tinted - 1)[..., None]
-        gain = (1 + weight[..., None] * (gain - 1)).astype(np.float32)
-        result = drawn.copy()
-        result[..., :3] *= cv2.resize(gain, (columns, rows), interpolation=cv2.INTER_LINEAR)
-        return result
+        whole = np.ones((*gain.shape[:2], drawn.shape[2]), np.float32)
+        whole[..., :3] += weight[..., None] * (gain - 1)
+        gain = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(drawn * gain, np.float32)
 
     def above(self, lashes: Array) -> Array:
         """The colour of the skin above the eye only, continued over it, [h, w, C].
