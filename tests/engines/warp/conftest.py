@@ -1,5 +1,6 @@
 """A real face, rigged once for all tests of the warp engine."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ from PIL import Image
 
 from multitalk.engines.warp.renderer import HeadRenderer
 from multitalk.engines.warp.rig import Rig, build_rig
-from multitalk.face.detector import detect_faces
+from multitalk.face.detector import FaceDetector, detect_faces
 from multitalk.face.landmarks import FaceLandmarks
 
 ASTRONAUT = Path(__file__).parents[3] / "examples" / "astronaut.jpg"
@@ -35,6 +36,13 @@ def rig(portrait: NDArray[np.uint8], face: FaceLandmarks) -> Rig:
     return build_rig(face, picture_size=portrait.shape[:2])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def renderer(portrait: NDArray[np.uint8], rig: Rig) -> HeadRenderer:
+    """One for all tests, as for all frames of a talk: no picture depends on an earlier one."""
     return HeadRenderer(portrait, rig)
+
+
+@pytest.fixture(scope="session")
+def detector() -> Iterator[FaceDetector]:
+    with FaceDetector() as detector:
+        yield detector

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import fields, replace
 
 import numpy as np
@@ -27,17 +28,23 @@ def played(rig: Rig, track: VisemeTrack, mood: str | None = None) -> Pose:
     return next(animator.poses(track))
 
 
-def drawn(portrait: NDArray[np.uint8], rig: Rig, pose: Pose) -> FaceLandmarks:
-    frame = portrait.copy()
-    HeadRenderer(portrait, rig).draw(frame, pose)
-    with FaceDetector() as detector:
+Draw = Callable[[Pose], FaceLandmarks]
+
+
+@pytest.fixture
+def drawn(portrait: NDArray[np.uint8], renderer: HeadRenderer, detector: FaceDetector) -> Draw:
+    """The landmarks of the face as it is drawn in a pose."""
+
+    def draw(pose: Pose) -> FaceLandmarks:
+        frame = portrait.copy()
+        renderer.draw(frame, pose)
         return detector.detect(frame)[0]
 
+    return draw
 
-def test_moods_move_brows_and_corners_as_named(portrait: NDArray[np.uint8], rig: Rig) -> None:
-    faces = {
-        mood: drawn(portrait, rig, played(rig, a_vowel(), mood)) for mood in ("happy", "sad", None)
-    }
+
+def test_moods_move_brows_and_corners_as_named(drawn: Draw, rig: Rig) -> None:
+    faces = {mood: drawn(played(rig, a_vowel(), mood)) for mood in ("happy", "sad", None)}
 
     def corners_below_middle(mood: str | None) -> float:
         points = faces[mood].points[:, 1]
@@ -49,7 +56,7 @@ def test_moods_move_brows_and_corners_as_named(portrait: NDArray[np.uint8], rig:
 
     assert corners_below_middle("happy") < corners_below_middle("sad") - 0.015
     assert inner_brows_above_outer("sad") > inner_brows_above_outer(None) + 0.005
-    angry = drawn(portrait, rig, played(rig, a_vowel(), "angry"))
+    angry = drawn(played(rig, a_vowel(), "angry"))
     eyes, brows = angry.points[[133, 362], 1].mean(), angry.points[[55, 285], 1].mean()
     usual = faces[None].points[[133, 362], 1].mean() - faces[None].points[[55, 285], 1].mean()
     assert eyes - brows < 0.95 * usual
@@ -61,34 +68,27 @@ def eye_gap(face: FaceLandmarks) -> float:
     return float(gaps.mean()) / face.height
 
 
-def test_a_smile_narrows_the_eyes_and_a_surprise_widens_them(
-    portrait: NDArray[np.uint8], rig: Rig
-) -> None:
+def test_a_smile_narrows_the_eyes_and_a_surprise_widens_them(drawn: Draw, rig: Rig) -> None:
     happy, usual, surprised = (
-        eye_gap(drawn(portrait, rig, played(rig, a_vowel(), mood)))
-        for mood in ("happy", None, "surprised")
+        eye_gap(drawn(played(rig, a_vowel(), mood))) for mood in ("happy", None, "surprised")
     )
     assert happy < 0.95 * usual
     assert surprised > 1.05 * usual
 
 
 def test_a_glad_mood_keeps_the_photographs_broad_smile(
-    portrait: NDArray[np.uint8], rig: Rig
+    face: FaceLandmarks, drawn: Draw, rig: Rig
 ) -> None:
-    with FaceDetector() as detector:
-        photographed = detector.detect(portrait)[0]
-    happy, usual = (drawn(portrait, rig, played(rig, a_vowel(), mood)) for mood in ("happy", None))
-    width = photographed.mouth_width
+    happy, usual = (drawn(played(rig, a_vowel(), mood)) for mood in ("happy", None))
+    width = face.mouth_width
     assert happy.mouth_width > usual.mouth_width + 0.5 * (width - usual.mouth_width)
     assert happy.mouth_opening > 0.012  # its teeth show, as in the photograph
     assert usual.mouth_opening < 0.012
 
 
-def test_a_sad_mood_takes_a_smile_back_also_in_a_vowel(
-    portrait: NDArray[np.uint8], rig: Rig
-) -> None:
+def test_a_sad_mood_takes_a_smile_back_also_in_a_vowel(drawn: Draw, rig: Rig) -> None:
     def width(mood: str | None, **values: float) -> float:
-        face = drawn(portrait, rig, played(rig, a_vowel(**values), mood))
+        face = drawn(played(rig, a_vowel(**values), mood))
         return float(face.points[291, 0] - face.points[61, 0]) / face.height
 
     assert width("sad") < 0.93 * width(None)
@@ -99,10 +99,10 @@ def test_a_sad_mood_takes_a_smile_back_also_in_a_vowel(
 
 
 @pytest.mark.parametrize("mood", MOODS)
-def test_lips_close_in_every_mood(portrait: NDArray[np.uint8], rig: Rig, mood: str) -> None:
+def test_lips_close_in_every_mood(renderer: HeadRenderer, drawn: Draw, rig: Rig, mood: str) -> None:
     pose = played(rig, a_vowel(opening=0.02, closure=1.0, activity=1.0), mood)
-    assert lip_gap(HeadRenderer(portrait, rig), pose) == 0
-    assert drawn(portrait, rig, pose).mouth_opening < 0.012
+    assert lip_gap(renderer, pose) == 0
+    assert drawn(pose).mouth_opening < 0.012
 
 
 def test_a_head_in_profile_opens_its_mouth_less(rig: Rig) -> None:
