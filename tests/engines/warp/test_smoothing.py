@@ -4,6 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multitalk.engines.warp.smoothing import (
+    fit_thin_plate,
+    fit_thin_plates_without,
     interpolate_monotone,
     smoothstep,
     spline_through,
@@ -44,6 +46,18 @@ def test_a_thin_plate_is_the_same_wherever_the_picture_is() -> None:
     here = thin_plate(centres, values, places, smoothing=1e-4, scale=100)
     far = thin_plate(centres + 4000, values, places + 4000, smoothing=1e-4, scale=100)
     np.testing.assert_allclose(here, far, atol=0.01)
+
+
+def test_thin_plates_without_centres_are_those_of_the_others() -> None:
+    draw = np.random.default_rng(0)
+    centres, values = draw.uniform(0, 300, (40, 2)), draw.normal(size=(40, 3))
+    left_out = ((3, 5, 21), (0, 39))
+    found = fit_thin_plates_without(centres, values, left_out, smoothing=1e-4, scale=100)
+    for some, weights in zip(left_out, found, strict=True):
+        kept = np.setdiff1d(np.arange(40), some)
+        alone = fit_thin_plate(centres[kept], values[kept], smoothing=1e-4, scale=100)
+        np.testing.assert_allclose(np.delete(weights, some, 0), alone, atol=1e-8)
+        assert not weights[list(some)].any()
 
 
 def test_a_thin_plate_hits_its_centres_and_continues_a_plane() -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.engines.warp.colour import LUMA
+from multitalk.engines.warp.masks import span_of
 from multitalk.engines.warp.smoothing import close_shadows, gaussian_blur, spline_through
 from multitalk.face import mesh
 
@@ -145,7 +146,11 @@ def _without_border(
     side = min(max(3, round(BORDER * width)), MAX_MEDIAN) | 1
     disc = _disc(BORDER / 2 * width)
     border = (cv2.dilate(mask, disc) != cv2.erode(mask, disc)) & (lips > 0)
-    return np.where(border[..., None], cv2.medianBlur(filled, side), filled).astype(np.uint8)
+    result, reach = filled.copy(), side // 2
+    around = span_of(border.any(1), reach), span_of(border.any(0), reach)
+    smooth = cv2.medianBlur(np.ascontiguousarray(filled[around]), side)
+    cv2.copyTo(smooth, border[around].astype(np.uint8), result[around])
+    return result
 
 
 def _inpainted(source: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -132,8 +132,9 @@ class MouthInterior:
         skin_luma = float(light @ LUMA)
         density = self._unit * (SMALL_DENSITY if self._width < SMALL_MOUTH else DENSITY)
         exposure = (skin_luma / LIT_SKIN) ** EXPOSURE_RESPONSE
-        texture = PictureTexture.of(picture, points)
-        self._grain = texture.tile()
+        #: Of the photograph around the face.
+        self.texture = PictureTexture.of(picture, points)
+        self._grain = self.texture.tile()
         saturation = 1 - float(light.min() / max(light.max(), 1.0))
         self._own: PhotographedMouth | None = None
         if layout.parted > OPEN_PHOTOGRAPH:
@@ -144,7 +145,7 @@ class MouthInterior:
         self._bite = max(overbite + EDGE_TO_EDGE, EDGE_TO_EDGE)  # drop, dental units
         self._sprites = MouthSprites(
             density=density,
-            blur=TEETH_SHARPER * texture.blur * density / self._unit,
+            blur=TEETH_SHARPER * self.texture.blur * density / self._unit,
             exposure=float(np.clip(exposure, *EXPOSURE_LIMITS)),
             tint=light / max(skin_luma, 1.0),
             colourfulness=ramp(saturation, GREY, COLOURED),

@@ -28,6 +28,7 @@ def face_notices(
     *,
     covered: bool,
     paints_eyes: bool,
+    texture: PictureTexture | None = None,
 ) -> Iterator[Notice]:
     """Notices about a speaker's face.
 
@@ -38,6 +39,7 @@ def face_notices(
         scale: Its pixels per pixel of the portrait.
         covered: Whether its mouth is.
         paints_eyes: Whether its eyes blink and look.
+        texture: Of the picture around it; None: it is measured.
     """
     if face.height < SMALL_FACE:
         facts: dict[str, object] = {
@@ -52,7 +54,8 @@ def face_notices(
         yield Notice("mouth_is_covered", {"speaker": name})
     elif face.spread > DOUBTFUL:
         yield Notice("face_is_doubtful", {"speaker": name})
-    if PictureTexture.of(picture, face.points.astype(np.float64)).blur >= BLURRED:
+    texture = texture or PictureTexture.of(picture, face.points.astype(np.float64))
+    if texture.blur >= BLURRED:
         yield Notice("face_is_blurred", {"speaker": name})
     key = eye_notice(picture, face.points, painted=paints_eyes)
     if key:

@@ -53,12 +53,13 @@ class PictureTexture:
         grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32)
         again = gaussian_blur(grey, REBLUR)
         before, after = _gradient(grey), _gradient(again)
-        edge = before > np.percentile(before, EDGES)
+        sharp, smooth = np.percentile(before, (EDGES, FLAT))
+        edge = before > sharp
         if not edge.any():
             return cls(1.0, 0.0)
         ratio = np.maximum(before[edge] / np.maximum(after[edge], 1e-3), LEAST_RATIO)
         blur = np.percentile(REBLUR / np.sqrt(ratio**2 - 1), SHARP_EDGES)
-        flat = before <= np.percentile(before, FLAT)
+        flat = before <= smooth
         grain = MAD * float(np.median(np.abs((grey - again)[flat]))) / GRAIN_LEFT
         return cls(
             float(np.clip(blur, *BLUR_LIMITS)),
@@ -79,4 +80,4 @@ class PictureTexture:
 
 def _gradient(grey: Array) -> Array:
     across, down = (cv2.Sobel(grey, cv2.CV_32F, *way) for way in ((1, 0), (0, 1)))
-    return np.hypot(across, down).astype(np.float32, copy=False)
+    return cv2.magnitude(across, down).astype(np.float32, copy=False)

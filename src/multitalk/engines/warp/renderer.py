@@ -19,6 +19,7 @@ from multitalk.engines.warp.layer import Layer
 from multitalk.engines.warp.lip_edges import ContactShadow, clean_lip_edges
 from multitalk.engines.warp.matte import Matte
 from multitalk.engines.warp.mouth import OPEN_PHOTOGRAPH, MouthInterior
+from multitalk.engines.warp.picture_texture import PictureTexture
 from multitalk.engines.warp.quality import QUALITIES, RenderQuality
 from multitalk.engines.warp.rig import INDEX, Rig
 from multitalk.engines.warp.shading import LipShading, SmileFolds
@@ -154,6 +155,11 @@ class HeadRenderer:
     def paints_eyes(self) -> bool:
         """Whether the eyes blink and look."""
         return self._eyes.painted
+
+    @property
+    def texture(self) -> PictureTexture:
+        """Softness and grain of the photograph around the face."""
+        return self._mouth.texture
 
     def draw(self, frame: NDArray[np.uint8], pose: Pose) -> None:
         """Draw the head into a frame, in place.

@@ -31,7 +31,7 @@ from multitalk.engines.warp.falloff import (
 from multitalk.engines.warp.head_motion import MOTIONS, motion_fields
 from multitalk.engines.warp.matte import Matte
 from multitalk.engines.warp.neighbours import Neighbour
-from multitalk.engines.warp.smoothing import evaluate_thin_plate, fit_thin_plate
+from multitalk.engines.warp.smoothing import evaluate_thin_plate, fit_thin_plates_without
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks
 
@@ -271,19 +271,14 @@ def _expression_fields(
     values = np.concatenate([projected, held], 1)  # [E + C, N, 2]
     flat = values.transpose(1, 0, 2).reshape(len(centres), -1)
     # Centres that are left out have no weight, so that both fields are evaluated at once.
-    weights = np.zeros((len(centres) + 3, 2, flat.shape[1]))
-    for field, left_out in enumerate((mesh.LOWER_LIP, mesh.UPPER_LIP)):
-        kept = np.setdiff1d(np.arange(len(centres)), left_out)
-        affine = len(centres) + np.arange(3)
-        weights[np.concatenate([kept, affine]), field] = fit_thin_plate(
-            centres[kept],
-            flat[kept],
-            smoothing=TURNED_SMOOTHING if is_turned else SMOOTHING,
-            scale=frame.height,
-        )
-    found = evaluate_thin_plate(
-        centres, weights.reshape(len(weights), -1), places, scale=frame.height
+    weights = fit_thin_plates_without(
+        centres,
+        flat,
+        (mesh.LOWER_LIP, mesh.UPPER_LIP),
+        smoothing=TURNED_SMOOTHING if is_turned else SMOOTHING,
+        scale=frame.height,
     )
+    found = evaluate_thin_plate(centres, np.concatenate(weights, 1), places, scale=frame.height)
     found *= near_face[near][:, None].astype(np.float32)
     dense = np.zeros((2, len(moves), *grid.shape, 2), np.float32)
     dense[:, :, near] = found.reshape(-1, 2, len(moves), 2).transpose(1, 2, 0, 3)

@@ -96,6 +96,7 @@ def rig_scene(
             scale,
             covered=rig.mouth_covered,
             paints_eyes=renderer.paints_eyes,
+            texture=renderer.texture,
         )
     ]
     return RiggedScene(

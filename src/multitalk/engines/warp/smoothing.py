@@ -1,5 +1,7 @@
 """Smooth functions of space and time: ramps, splines, thin plates, blur, filters, noise."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -109,6 +111,48 @@ def fit_thin_plate(
     affine part; `smoothing` trades exactness for smoothness, and is added to the kernel's
     diagonal, in units where `scale` is 1. The other arguments are those of `thin_plate`.
     """
+    system = _thin_plate_system(centres, smoothing=smoothing, scale=scale)
+    right = np.concatenate([values, np.zeros((3, values.shape[1]))])
+    return np.asarray(np.linalg.solve(system, right), np.float64)
+
+
+def fit_thin_plates_without(
+    centres: NDArray[np.floating],
+    values: NDArray[np.floating],
+    left_out: Sequence[Sequence[int]],
+    *,
+    smoothing: float,
+    scale: float,
+) -> list[NDArray[np.float64]]:
+    """Weights of splines of which each leaves out some of the centres, for hardly more than one.
+
+    A centre that is left out takes whatever value gives it no weight: the solution of all changes
+    by that of unit values there.
+
+    Returns:
+        For each, [N + 3, M] as from `fit_thin_plate`, 0 where a centre is left out.
+    """
+    count, width = values.shape
+    units = np.concatenate([np.asarray(some, int) for some in left_out])
+    right = np.zeros((count + 3, width + len(units)))
+    right[:count, :width] = values
+    right[units, width + np.arange(len(units))] = 1
+    system = _thin_plate_system(centres, smoothing=smoothing, scale=scale)
+    solved = np.linalg.solve(system, right)
+    weights, start = [], width
+    for some in left_out:
+        rows, own = list(some), solved[:, start : start + len(some)]
+        start += len(some)
+        one = solved[:, :width] - own @ np.linalg.solve(own[rows], solved[rows, :width])
+        one[rows] = 0
+        weights.append(one)
+    return weights
+
+
+def _thin_plate_system(
+    centres: NDArray[np.floating], *, smoothing: float, scale: float
+) -> NDArray[np.float64]:
+    """The matrix of which `fit_thin_plate` solves, [N + 3, N + 3]."""
     c = np.asarray(centres, np.float64) / scale
     n = len(c)
     system = np.zeros((n + 3, n + 3))
@@ -117,8 +161,7 @@ def fit_thin_plate(
     system[:n, n] = 1
     system[:n, n + 1 :] = c
     system[n:, :n] = system[:n, n:].T
-    right = np.concatenate([values, np.zeros((3, values.shape[1]))])
-    return np.asarray(np.linalg.solve(system, right), np.float64)
+    return system
 
 
 def evaluate_thin_plate(
