@@ -160,7 +160,7 @@ def test_a_lid_draws_the_skin_above_the_eye_down_with_it() -> None:
         return picture[:, 140:160].mean((1, 2))
 
     darker = shut(shadow=False) - shut(shadow=True)
-    assert darker[CENTRE[1] - HALF_HEIGHT :].max() > 10  # over the eyeball, too
+    assert darker[CENTRE[1] - HALF_HEIGHT :].max() > 7  # over the eyeball, too
 
 
 def darkened_above(
@@ -192,7 +192,7 @@ def test_a_lid_takes_the_colour_above_its_own_lashes(portrait: NDArray[np.uint8]
         lid_brightness(darkened_above(portrait, rig.points, eyes=eyes), rig.points, 0)
         for eyes in ((), (0,), (1,))
     )
-    assert made_up < 0.75 * plain
+    assert made_up < 0.8 * plain  # some of it is taken for the socket's shade
     assert other == plain
 
 

@@ -136,3 +136,16 @@ def test_lids_pass_behind_a_rim_and_stay_open_where_it_touches_the_lashes(
         lid = lid - (0.18 * np.linalg.norm(lid[0] - lid[-1]) * np.array([0, 1]))
         cv2.polylines(touching, [np.round(lid).astype(np.int32)], False, (20, 18, 18), 3)
     assert changes(touching).max() == 0
+
+
+def test_thick_lashes_below_a_rim_blink(portrait: NDArray[np.uint8], rig: Rig) -> None:
+    picture = with_glasses(portrait, rig.points, rim_above_lashes=0.6)
+    for upper, *_ in EYES:
+        lid = rig.points[list(upper), :2]
+        width = float(np.linalg.norm(lid[0] - lid[-1]))
+        liner, rim = np.concatenate([lid, (lid - [0, 0.13 * width])[::-1]]), lid - [0, 0.3 * width]
+        cv2.polylines(picture, [np.round(rim).astype(np.int32)], False, (20, 18, 18), 3)
+        cv2.fillPoly(picture, [np.round(liner).astype(np.int32)], (20, 18, 18))
+    source = picture.copy()
+    Eyes(source, rig.points, (0, 0), 1).update(closed=1.0, look=(0.0, 0.0))
+    assert np.abs(source.astype(int) - picture).max() > 60

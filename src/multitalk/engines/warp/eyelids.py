@@ -37,6 +37,7 @@ MEETS_AT, MEETS_LOWEST, MEETS_OUTER = 0.90, 0.25, 0.50
 BESIDE, IS_REMOVED, AROUND_REMOVED, AROUND_EYE = (0.62, 1.08), (0.05, 0.40), 0.05, 0.04
 LOWER_RISES, LOWER_ENDS = (0.4, 1.0), (0.05, 0.15)  # to meet it, by closing; below landmarks
 FILL_STEP = 4  # pixels from one computed place of that to the next
+TAILS_GO = (0.95, 1.35), (0.0, 0.08)  # soon: outwards, of the half width; above the edge
 UPRIGHT = (0.040, 0.060)  # lines: standard deviations across and along them
 # A lid that comes down unfolds its crease, a dark line above it: thickness; darkness, of the
 # cheek's; where it is searched, share of the way from brow to lashes; how much of it goes.
@@ -58,8 +59,8 @@ TINT_LIMITS = (0.5, 1.5)  # of shade on a channel: skin in shade is redder
 UNSEEN = 1 / 1024  # change of a colour's share that no pixel shows
 
 # A dark line across the lid of somebody with glasses is their rim: darkness as a share of the
-# cheek's brightness, quantile over the columns, thickness, margins.
-RIM, RIM_COLUMNS, RIM_THINNER_THAN = 0.45, 0.3, 0.30
+# cheek's brightness, quantiles over the columns, thickness, margins.
+RIM, RIM_COLUMNS, RIM_ALL_ALONG, RIM_THINNER_THAN = 0.45, 0.3, 0.1, 0.30
 RIM_BLUR, RIM_ABOVE_LASHES, RIM_ASIDE = 0.5, 0.02, 0.42  # pixels; eye widths
 RIM_NEAR, RIM_SEEN, RIM_MARGIN = 0.12, (0.22, 0.40), 0.04  # touches lashes; darkness; eye widths
 
@@ -204,8 +205,8 @@ class Lid:
         aside = (np.abs(place.x) - place.half) / width
         aside -= rises * SHUT_OUTSIDE * (place.x * place.outward > 0)
         fade = 1 - smoothstep(aside, *SIDE_FADE)
-        inside = (y > self._lashes.edge) & (self._in_eye > 0)
-        bare = np.maximum(self._lashes.cover, np.where(inside, rises, half) * self._lashes.tails)
+        tails = rises + self._soon * (half - rises)
+        bare = np.maximum(self._lashes.cover, tails * self._lashes.tails)
         cover = np.maximum(np.minimum(upper + lower, 1) * fade, bare)
         cast = CAST * half * np.clip(1 - below / (CAST_DEPTH * width), 0, 1) ** 2
         cast *= uncovered * self._in_eye
@@ -230,6 +231,15 @@ class Lid:
         skin += beyond * (self._beside[part] - skin)
         added = skin * cover * light
         return rows, columns, (1 - cover) * light, added
+
+    @cached_property
+    def _soon(self) -> NDArray[np.floating]:
+        """Where tails of lashes go early: away from the open eye, 0..1, [h, w]."""
+        place = self._place
+        out = smoothstep(place.outward * place.x / place.half, *TAILS_GO[0])
+        return np.maximum(
+            out, smoothstep((self._lashes.edge - place.y) / self._width, *TAILS_GO[1])
+        )
 
     @cached_property
     def _lower_skin(self) -> Array:
@@ -296,12 +306,18 @@ class Lid:
 
 
 def has_rim(base: NDArray[np.uint8], place: LidGeometry) -> bool:
-    """Whether a dark line is close above the lashes in a patch: with glasses, their rim."""
-    near = place.y > place.edge - RIM_NEAR * place.width
-    near &= place.y < place.edge - RIM_ABOVE_LASHES * place.width
+    """Whether the rim of glasses touches the lashes in a patch, which shows some.
+
+    A dark line is close above the lid's edge, and no other one above it, all along: then that one
+    would be the rim, and the lower one are thick lashes, or liner.
+    """
+    lines, from_edge = _dark_lines(base, place), place.edge - place.y
+    near = (from_edge < RIM_NEAR * place.width) & (from_edge > RIM_ABOVE_LASHES * place.width)
+    higher = (from_edge >= RIM_NEAR * place.width) & (place.y > place.top)
     columns = np.abs(place.x).min(0) < RIM_ASIDE * place.width
-    darkest = np.where(near, _dark_lines(base, place), 0).max(0)[columns]
-    return bool(np.quantile(darkest, RIM_COLUMNS) > RIM)
+    touching, apart = (np.where(where, lines, 0).max(0)[columns] for where in (near, higher))
+    is_apart = np.quantile(apart, RIM_ALL_ALONG) > RIM
+    return bool(np.quantile(touching, RIM_COLUMNS) > RIM and not is_apart)
 
 
 def rim_of(base: NDArray[np.uint8], place: LidGeometry) -> Array:

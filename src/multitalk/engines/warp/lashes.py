@@ -26,6 +26,7 @@ DARK, DARKEST = (0.08, 0.28), 0.84  # loss of light: from which it is a lash; mo
 ROOTS, ROOTS_SPREAD, WHITE_BELOW, WHITE = 0.08, 0.08, 0.05, (0.35, 0.9)
 OUTER_SLOPE, BARE = 0.40, (0.08, 0.20)  # of the edge beyond the outer corner; skin is seen there
 HAIR_WIDTH, ATTACHED = 0.05, 1.35  # lashes end where the darkness of so many does; slack
+OUTER_SOFT, OUTER_SOFTENS = (0.12, 0.025), (0.50, 0.95)  # blur along, across; where (half widths)
 # Beyond the outer corner (of the half width) what is uncovered ends softly: by so much more; blur.
 OUTSIDE, AROUND = (0.94, 1.06), (0.10, 0.04)
 # What is left of an open eye beside its outer corner, once lids are shut: the tails of its lashes,
@@ -98,7 +99,7 @@ class Lashes:
         height = above / self._width - OUTER_LONGER * outer
         share = share * (1 - smoothstep(height, *ENDS_ABOVE))
         share = share.astype(np.float32)
-        self._seen = np.asarray(loss * share, np.float32)
+        self._seen = self._without_end(np.asarray(loss * share, np.float32), x * place.outward)
         self.tint = _tint(photo, bare, self._seen)
         is_open = float(np.clip(place.gap.max() / (OPEN_GAP * self._width), 0, 1))
         out = x * place.outward / place.half
@@ -183,6 +184,16 @@ class Lashes:
         bare = near + outer * (all_ - near)
         bare = cv2.blur(bare, (max(1, round(HAIR_WIDTH * self._width)) | 1, 1))
         return np.asarray(np.clip(1 - light / np.clip(bare, 0.1, 1), 0, DARKEST), np.float32)
+
+    def _without_end(self, seen: Array, x: NDArray[np.floating]) -> Array:
+        """Loss of light [rows, columns] that ends softly where lashes leave the edge's line.
+
+        `x`: along the eye, outwards, pixels, [columns].
+        """
+        along, across = (share * self._width for share in OUTER_SOFT)
+        soft = cv2.GaussianBlur(seen, (0, 0), sigmaX=along, sigmaY=across)
+        outer = smoothstep(x / self._place.half, *OUTER_SOFTENS).astype(np.float32)
+        return np.asarray(seen + outer * (soft - seen), np.float32)
 
     def _attached(self, dark: Array) -> Array:
         """Darkness that goes on down to the roots, [rows, columns]; a crease above does not."""

@@ -51,7 +51,10 @@ STRETCHED, DEEPER = (2.25, 2.65), 1.0  # skin in shade is more coloured: exponen
 EVEN_FROM = (0.15, 0.50)
 # A shut lid is one surface: of what is darker than the mean of the lid around it, over so many eye
 # widths, so much stays. What makes the lid dark as a whole, as make-up does, is in that mean.
-LID_MEAN, DARKER_STAYS = 0.22, 0.60
+LID_MEAN, DARKER_STAYS = 0.22, 0.65
+# The skin above an open eye is in the shade of its socket, of which a shut lid comes out: on films
+# of the same people it is lighter. Exponent of the loss of light that goes.
+UNSHADED = 0.20
 # Of what is lighter than this share of the skin below, so much stays: filmed lids have 1.06 at most
 # in their middle, which `Lid` makes lighter.
 LIGHT_LID, LIGHTER_STAYS = 0.95, 0.40
@@ -145,6 +148,7 @@ class LidSkin:
         gain = 1 + (1 - stays) * np.clip(SHADED - light, 0, None) / light
         mean = _mean_of_lid(light, weight, LID_MEAN * self._width / step)
         gain *= np.maximum(mean / (light * gain), 1) ** (1 - DARKER_STAYS)
+        gain *= np.maximum(1 / (light * gain), 1) ** UNSHADED
         gain *= np.minimum(LIGHT_LID / (light * gain), 1) ** (1 - LIGHTER_STAYS)
         usual = (below / (below @ LUMA)[..., None]) ** (DEEPER * (1 - light * gain).clip(0))[
             ..., None
