@@ -89,13 +89,14 @@ class Lid:
         """Paint the lid over an open eye, in place.
 
         Args:
-            eye: Of the size of the patch.
+            eye: Of the size of the patch; a fourth channel that the patch has not stays.
             level: 1 .. LID_LEVELS, where it is shut.
         """
         rows, columns, kept, added = self._stages(level)
-        part = eye[rows, columns]
-        seen = cv2.multiply(part, kept, dtype=cv2.CV_32F)
-        part[:] = cv2.add(seen, added, dtype=cv2.CV_8U)
+        part, count = eye[rows, columns], kept.shape[2]
+        seen = cv2.multiply(np.ascontiguousarray(part[..., :count]), kept, dtype=cv2.CV_32F)
+        drawn = cv2.add(seen, added, dtype=cv2.CV_8U)
+        cv2.mixChannels([drawn], [part], [place for each in range(count) for place in (each, each)])
 
     def make_lashes(self) -> None:
         """Read the lashes now, rather than when the lid is first painted."""

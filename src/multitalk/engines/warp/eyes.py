@@ -111,7 +111,10 @@ class Eye:
     def lid(self) -> Lid:
         """Made when it first closes: a talk's first frames do not wait for it."""
         rim = rim_of(self._base, self._place) if self._glasses else None
-        return Lid(self._base, self._place, rim)
+        # An opaque patch stays so: its transparency would cost a quarter of the work.
+        is_opaque = self._opacity is None
+        base = np.ascontiguousarray(self._base[..., :3]) if is_opaque else self._base
+        return Lid(base, self._place, rim)
 
     @property
     def has_rim(self) -> bool:

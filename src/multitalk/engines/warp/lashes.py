@@ -215,10 +215,13 @@ class Lashes:
 def _tails(base: NDArray[np.uint8], skin: Array, place: LidGeometry) -> Array:
     """Where lashes and the wet rim of an open eye go on at its outer corner, 0..1, [h, w]."""
     width = place.width
-    light = _light(base.astype(np.float32), skin)
     (aside, above), (wide, high) = TAILS_AT, TAILS_REACH
     off = ((place.x * place.outward - place.half) / width - aside) / wide
     away = np.hypot(off, ((place.y - place.edge) / width + above) / high)
+    # Looked for where they are found, and where filters reach from there.
+    near, reach = away < TAILS_END[1], round(TAIL_WIDTH * width) + 2
+    part = span_of(near.any(1), reach), span_of(near.any(0), reach)
+    light = _light(base[part].astype(np.float32), skin[part])
     marks = [
         smoothstep(
             np.asarray(cv2.morphologyEx(light, kind, _round(thick * width)), np.float32), *limits
@@ -228,8 +231,9 @@ def _tails(base: NDArray[np.uint8], skin: Array, place: LidGeometry) -> Array:
             (cv2.MORPH_TOPHAT, WET_WIDTH, WET),
         )
     ]
-    found = np.maximum(*marks) * (1 - smoothstep(away, *TAILS_END))
-    found = cv2.dilate(found.astype(np.float32), _round(TAILS_AROUND * width))
+    found = np.zeros(away.shape, np.float32)
+    found[part] = np.maximum(*marks) * (1 - smoothstep(away[part], *TAILS_END))
+    found = cv2.dilate(found, _round(TAILS_AROUND * width))
     return gaussian_blur(np.asarray(found, np.float32), max(0.5, TAILS_AROUND / 2 * width))
 
 
