@@ -31,7 +31,7 @@ COOL_AGAINST_SKIN, COOL = (0.50, 0.85), (0.075, 0.125)
 LIGHT_IRIS = (0.45, 0.60)
 # Of a cool one the least warm pixels have the colour (a share), less half of the skin's hue. Light
 # of brown and of cool irises, as a share of the skin's; factor of the shade that is taken off.
-LEAST_WARM, BROWN_LIGHT, COOL_LIGHT, UNSHADED = 0.3, (0.14, 0.34), (0.28, 0.58), (1.05, 1.55)
+LEAST_WARM, BROWN_LIGHT, COOL_LIGHT, UNSHADED = 0.3, (0.24, 0.38), (0.28, 0.58), (1.05, 1.55)
 BROWN = np.array([1.27, 0.94, 0.72])  # of its luma
 FEW = 0.004  # pixels that show of an iris, of the eye's width squared: fewer are lashes
 UNKNOWN = 0.22  # light of a brown iris that does not show
@@ -45,14 +45,14 @@ REDDER = np.array([1.0, 0.87, 0.85])
 TEAR_CORNER, TEAR = (0.84, 0.98), np.array([0.92, 0.66, 0.62])  # inner corner; of the skin's light
 # Iris: softness of its edge; edges (radii) and light of its dark rim and its pupil; fibres; the
 # light that goes through the cornea to its far side, from above.
-EDGE = 0.09
-RIM, RIM_LIGHT, PUPIL, PUPIL_LIGHT = (0.66, 0.98), 0.50, (0.33, 0.46), 0.14
+EDGE = 0.11
+RIM, RIM_LIGHT, PUPIL, PUPIL_LIGHT = (0.66, 0.98), 0.56, (0.26, 0.42), 0.30
 FIBRES, FIBRE_LIGHT, COLLAR, THROUGH = (9, 14, 23, 31), 0.13, 0.10, 0.34
 # The upper lid's shadow on the eye: loss of light, depth, less where the gap is less wide than
 # this; and the lower one's.
 CAST, CAST_DEPTH, WIDE_GAP, LOW_CAST, LOW_DEPTH = 0.60, 0.085, 0.22, 0.16, 0.03
 # Catchlight: from the iris's centre, radii; size, radii; how white; and a broad, faint one.
-LIGHT_AT, LIGHT_RADIUS, LIGHT = (0.16, -0.32), 0.13, 0.80
+LIGHT_AT, LIGHT_RADIUS, LIGHT = (0.16, -0.32), 0.18, 0.88
 GLOW_AT, GLOW_RADIUS, GLOW = (-0.05, -0.36), 0.52, 0.13
 # The lower lid's rim: thickness, light of the skin; the wet line on it.
 LOWER_RIM, RIM_SKIN, WET, WET_LIGHT = 0.030, np.array([1.04, 0.88, 0.86]), 0.010, 0.16

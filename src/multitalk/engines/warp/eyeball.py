@@ -17,8 +17,9 @@ from multitalk.engines.warp.masks import span_of
 from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 
 # Lengths are in eye widths, and set by eye, unless another unit or source is given.
+STRETCH_MARGIN = 0.4  # radii above and below an iris, over which it may be stretched
 LIDS_MOVE = 0.08  # at most: margin in which a moved lid may show the eyeball
-AROUND = (0.62, 0.36, 0.36)  # aside, up, down of the eye's centre: what is read and changed
+AROUND = (0.62, 0.46, 0.38)  # aside, up, down of the eye's centre: what is read and changed
 SHADED, JOIN = 0.035, 0.05  # below the lid's edge: in its shade; where the picture goes on
 SEEN_ABOVE_FLOOR = 0.03  # above the lower lid: nearer, its lashes are seen
 LASHED_FLOOR = (0.0, 0.025)  # above the lower lid: seen through its lashes
@@ -69,7 +70,8 @@ class Eyeball(NamedTuple):
         without: The eye as if it had none, uint8 [h, w, C].
         seen: Share of the eyeball that is seen between the lids, float32 [h, w].
         between: Rows and columns of the patch in which it is, and a margin.
-        part: Those in which the iris is.
+        part: Those in which the iris is, and a margin above and below.
+        centre: Of the iris in them, pixels (x, y).
         iris: Loss of light, by colour, float32 [rows, columns, 3].
     """
 
@@ -77,6 +79,7 @@ class Eyeball(NamedTuple):
     seen: Array
     between: tuple[slice, slice]
     part: tuple[slice, slice]
+    centre: NDArray[np.float64]
     iris: Array
 
     @classmethod
@@ -96,13 +99,15 @@ class Eyeball(NamedTuple):
         bare, seen[rows, columns], layer = _taken_apart(part, near, iris)
         without[rows, columns, :3] = np.clip(bare + 0.5, 0, 255)
         lost = layer.max(2)
-        down, across = (span_of(np.asarray(lost.max(axis)), 1) for axis in (1, 0))
+        down = span_of(np.asarray(lost.max(1)), round(STRETCH_MARGIN * iris.radius))
+        across = span_of(np.asarray(lost.max(0)), 1)
         layer = np.ascontiguousarray(layer[down, across])
         top, left = rows.start + down.start, columns.start + across.start
         box = slice(top, top + layer.shape[0]), slice(left, left + layer.shape[1])
+        middle = iris.centre - (across.start, down.start)
         margin = round(LIDS_MOVE * place.width)
         between = span_of(seen.max(1), margin), span_of(seen.max(0))
-        return cls(without, seen, between, box, layer)
+        return cls(without, seen, between, box, middle, layer)
 
 
 def _taken_apart(

@@ -30,6 +30,7 @@ from multitalk.engines.warp.eye_rest import (
 from multitalk.engines.warp.eyeball import Iris
 from multitalk.engines.warp.eyelids import LID_LEVELS, Lid, has_rim, rim_of
 from multitalk.engines.warp.lid_geometry import LidGeometry
+from multitalk.engines.warp.lid_motion import LidShifts
 from multitalk.engines.warp.lid_skin import DARKEST_SKIN
 from multitalk.engines.warp.look import Look
 from multitalk.engines.warp.opened_eyes import opened, opened_and_drawn
@@ -44,6 +45,7 @@ REGION = (0.95, 1.0, 0.75)  # aside, up, down, eye widths around its centre: its
 SHUT = (
     0.10  # eye aspect ratio below which an eye is shut: filmed ones have 0.03 to 0.1, median 0.06
 )
+HIGHEST_IRIS = 1.35  # of an iris in eyes that are narrowed, of its own height
 DARK_GLASS = 0.36  # brightness of skin below an eye, of the cheeks': darker is not skin
 
 # Glasses are known by their bridge across the root of the nose: where it is searched, in distances
@@ -121,19 +123,30 @@ class Eye:
         """Whether a dark line is close above the lashes: with glasses, their rim."""
         return has_rim(self._base, self._place)
 
-    def paint(self, source: NDArray[np.uint8], *, closed: float, look: tuple[float, float]) -> None:
+    def paint(
+        self,
+        source: NDArray[np.uint8],
+        *,
+        closed: float,
+        look: tuple[float, float],
+        lids: LidShifts = (0.0, 0.0),
+        narrowed: float = 1.0,
+    ) -> None:
         """Paint the eye into `source`, in place.
 
         Args:
             source: The picture given at first, or a copy.
             closed: 0 as in the photograph, 1 shut.
             look: Shift of the iris (right, down), eye widths; +-0.1 is far.
+            lids: Of an open eye, beside what follows the look.
+            narrowed: Share of the eye's height that is left when the source has been warped: the
+                iris is drawn so much higher that it ends round.
         """
         target = source[self._patch]
         level = round(closed * LID_LEVELS)
         if level or self._has_lid:
             target[:] = self._base
-        target[self._look.part] = self._look.shifted(look)
+        target[self._look.part] = self._look.shifted(look, lids, height=1 / narrowed)
         self._has_lid = level > 0
         if self._has_lid:
             self.lid.paint(target, level)
@@ -164,7 +177,7 @@ class Eyes:
         self._eyes, self._raised = _painted_eyes(
             source, points, (points[:, :2] - corner) * scale + (scale - 1) / 2
         )
-        self._state = (0, 0.0, 0.0)
+        self._state: tuple[float, ...] = (0, 0.0, 0.0, 0.0, 0.0, 1.0)
         self._has_lids = False
 
     @property
@@ -172,16 +185,31 @@ class Eyes:
         """Whether any eye blinks and looks."""
         return bool(self._eyes)
 
-    def update(self, *, closed: float, look: tuple[float, float]) -> None:
+    def update(
+        self,
+        *,
+        closed: float,
+        look: tuple[float, float],
+        lids: LidShifts = (0.0, 0.0),
+        narrowed: float = 1.0,
+    ) -> None:
         """Repaint the eyes; see `Eye.paint`."""
         down = look[1] - self._raised
-        state = (round(closed * LID_LEVELS), round(look[0], 3), round(down, 3))
+        narrowed = min(max(narrowed, 1 / HIGHEST_IRIS), HIGHEST_IRIS)
+        steps = (look[0], down, *lids, narrowed)
+        state = (round(closed * LID_LEVELS), *(round(step, 3) for step in steps))
         if state != self._state:
             if state[0] and not self._has_lids:
                 with one_blas_thread():
                     self._make_lids()
             for eye in self._eyes:
-                eye.paint(self._source, closed=closed, look=(state[1], state[2]))
+                eye.paint(
+                    self._source,
+                    closed=closed,
+                    look=(state[1], state[2]),
+                    lids=(state[3], state[4]),
+                    narrowed=state[5],
+                )
             self._state = state
 
     def _make_lids(self) -> None:

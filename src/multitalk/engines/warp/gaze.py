@@ -24,7 +24,7 @@ DEGREE = np.pi / 180
 GAZE_BY_YAW, GAZE_BY_PITCH = 0.40, 0.28
 # The same per radian of the head, so that the eyes stay on the viewer: more, since a turned head
 # takes the irises 0.1 along, which are before the corners of the eyes.
-STAYS_BY_YAW = 0.52
+STAYS_BY_YAW = 0.42
 MAX_IRIS_OFFSET = 0.15  # eye widths in a photograph; beyond is a misreading
 # Face heights from the people to the viewer. A picture does not say; at arm's length a neighbour is
 # then 30 degrees aside.
@@ -60,7 +60,7 @@ THINKING_YAW, THINKING_PITCH = (8 * DEGREE, 14 * DEGREE), (-5 * DEGREE, 7 * DEGR
 # gamma distribution of shape 2. A viewer's eyes and mouth are some 5 degrees apart at arm's length.
 MICROSACCADE, MAX_MICROSACCADE, DRIFT = 0.35 * DEGREE, 1.0 * DEGREE, 0.2 * DEGREE
 MICROSACCADE_WAY = np.array([1.0, 0.5])  # sideways, up or down
-TO_ANOTHER_PART, FACE_PARTS = 0.3, np.array([1.6, 1.2]) * DEGREE  # share of the steps; deviations
+TO_ANOTHER_PART, FACE_PARTS = 0.35, np.array([2.3, 2.0]) * DEGREE  # share of the steps; deviations
 FIRST_STEP_SECONDS, STEP_SECONDS = (0.3, 0.8), (0.22, 0.16)
 
 THOUGHT = -1  # attended to, in place of the index of another person

@@ -24,6 +24,7 @@ from multitalk.engines.warp.gaze import (
     Gaze,
 )
 from multitalk.engines.warp.head_motion import MOTIONS, foreshortening
+from multitalk.engines.warp.lid_motion import LidMotion, LidShifts
 from multitalk.engines.warp.smoothing import LowPass, SmoothNoise
 from multitalk.engines.warp.voice_cues import NO_CUE, Cue
 from multitalk.timebase import FPS
@@ -86,8 +87,8 @@ NOD_SECONDS = 0.32  # between a stress and its nod
 NOD = 0.12  # radians per unit of stress
 
 # Glances: standard deviations, limits (eye widths, across and down), share, seconds.
-GLANCE, GLANCE_LIMITS, GLANCE_SHARE = (0.05, 0.018), ((-0.09, 0.09), (-0.03, 0.04)), 0.5
-FIRST_GLANCE, GLANCE_SECONDS, VIEWER_SECONDS = (1.0, 2.0), (0.25, 0.8), (0.8, 3.0)
+GLANCE, GLANCE_LIMITS, GLANCE_SHARE = (0.032, 0.022), ((-0.08, 0.08), (-0.03, 0.045)), 0.25
+FIRST_GLANCE, GLANCE_SECONDS, VIEWER_SECONDS = (1.0, 2.0), (0.25, 0.7), (1.0, 3.5)
 LOOKS_BACK = 0.4  # seconds before the voice
 FARTHEST_LOOK = (0.14, 0.045)  # eye widths, across and down
 
@@ -112,6 +113,7 @@ class Gesture:
         brows: Of the upper face.
         closed: Lids, 0 open .. 1 shut.
         look: Shift of the irises (right, down), eye widths.
+        lids: Of open eyes.
         parted: How far the lips part for a breath, 0..1.
     """
 
@@ -119,6 +121,7 @@ class Gesture:
     brows: BrowPose
     closed: float
     look: tuple[float, float]
+    lids: LidShifts
     parted: float
 
 
@@ -162,6 +165,7 @@ class Gestures:
         self._glances = _Glances(np.random.default_rng([seed, person, 5]))
         self._fixation = Fixation(seed, person)
         self._torso = SmoothNoise(np.random.default_rng([seed, person, 8]), rate=TORSO_RATE)
+        self._lids = LidMotion(seed, person)
         self._frame = 0
 
     def step(
@@ -208,7 +212,10 @@ class Gestures:
         look = _look((right + aside, down + below), gaze, motion, min(lively, 1.0))
         turned = max(turned * liveliness, 2 * BLINK_TURN if gaze.shifts and gaze.held else 0.0)
         closed = self._blinks.step(cue, turned=turned)
-        return Gesture(motion, brows.scaled(lively), closed, look, breath.parted)
+        upper, lower = self._lids.step(speaking=speaking, stress=stress)
+        calm = min(lively, 1.0)
+        lids = (calm * upper, calm * lower)
+        return Gesture(motion, brows.scaled(lively), closed, look, lids, breath.parted)
 
     def _shoulders(self, motion: DoubleArray) -> tuple[float, float]:
         """Shift of the shoulders after the head: face widths right, face heights down."""

@@ -19,6 +19,7 @@ from multitalk.engines.warp.masks import span_of
 from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 
 _T = TypeVar("_T", bound=np.generic)
+UNSTRETCHED = np.eye(2)
 
 # Lengths are in eye widths, and set by eye, unless another unit or source is given.
 MOVING_GAP = (0.06, 0.2)  # gaps between the lids, over which these begin to move
@@ -78,7 +79,11 @@ class Look:
         self._by_lower = (self._width * by_lower).astype(np.float32)
 
     def shifted(
-        self, look: tuple[float, float], lids: tuple[float, float] = (0.0, 0.0)
+        self,
+        look: tuple[float, float],
+        lids: tuple[float, float] = (0.0, 0.0),
+        *,
+        height: float = 1.0,
     ) -> NDArray[np.uint8]:
         """The part with its eye turned, uint8 [h, w, C].
 
@@ -86,8 +91,9 @@ class Look:
             look: Shift of the iris (right, down), eye widths.
             lids: Shift down of the upper and of the lower lid, eye widths, beside what follows the
                 look.
+            height: Of the iris, of its own.
         """
-        if look == (0.0, 0.0) and lids == (0.0, 0.0):
+        if look == (0.0, 0.0) and lids == (0.0, 0.0) and height == 1.0:
             return self._still
         upper = UPPER_FOLLOWS * look[1] + lids[0]
         lower = LOWER_FOLLOWS * look[1] + lids[1]
@@ -96,7 +102,9 @@ class Look:
         moved = _remap(self._without, places)
         shift = self._width * (look[0] * self._axes[0] + look[1] * self._axes[1])
         if self._eyeball is not None:
-            _put_iris(moved, self._eyeball, shift, places, self.part)
+            stretch = np.eye(2) + (height - 1) * np.outer(self._axes[1], self._axes[1])
+            way = np.concatenate([stretch, shift[:, None]], 1)
+            _put_iris(moved, self._eyeball, way, places, self.part)
         if self._light is not None:
             lit = moved[_within(self._light.part, self.part)]
             cv2.add(lit, _shifted(self._light.colours, CATCHLIGHT_FOLLOWS * shift), dst=lit)
@@ -106,14 +114,15 @@ class Look:
 def _put_iris(
     moved: NDArray[np.uint8],
     eye: Eyeball,
-    shift: NDArray[np.float64],
+    way: NDArray[np.float64],
     places: Array,
     part: tuple[slice, slice],
 ) -> None:
-    """Put an iris, shifted by pixels (x, y), into a part of a patch.
+    """Put an iris, stretched around its centre and shifted by `way` [2, 3], into a part of a patch.
 
     Its pixels come from `places` (x, y) of the patch, [h, w, 2].
     """
+    stretch, shift = way[:, :2], way[:, 2]
     whole = np.floor(shift).astype(int)
     spans = [
         (max(box.start + by, one.start, lids.start), min(box.stop + by, one.stop, lids.stop))
@@ -125,7 +134,8 @@ def _put_iris(
         (start - box.start - by, end - box.start - by)
         for (start, end), box, by in zip(spans, eye.part, whole[::-1], strict=True)
     )
-    iris = _shifted(eye.iris, shift - whole)[top:bottom, left:right]
+    fixed = eye.centre - stretch @ eye.centre
+    iris = _shifted(eye.iris, shift - whole + fixed, stretch)[top:bottom, left:right]
     here = _within((slice(*spans[0]), slice(*spans[1])), part)
     seen = _remap(eye.seen, np.ascontiguousarray(places[here]))
     # OpenCV's functions are several times faster than numpy's where the last axis is short.
@@ -159,9 +169,11 @@ def _remap(picture: NDArray[_T], places: Array) -> NDArray[_T]:
     return np.asarray(moved, picture.dtype)
 
 
-def _shifted(picture: NDArray[_T], shift: NDArray[np.float64]) -> NDArray[_T]:
+def _shifted(
+    picture: NDArray[_T], shift: NDArray[np.float64], stretch: NDArray[np.float64] = UNSTRETCHED
+) -> NDArray[_T]:
     """A picture with nothing around it, shifted by pixels (x, y)."""
-    way = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
+    way = np.concatenate([stretch, shift[:, None]], 1)
     moved = cv2.warpAffine(picture, way, picture.shape[1::-1])  # type: ignore[arg-type]
     return np.asarray(moved, picture.dtype)
 

@@ -204,6 +204,7 @@ class PoseAnimator:
             biting=biting,
             closed=max(gesture.closed, mood.lids),
             look=gesture.look,
+            lids=gesture.lids,
         )
 
     def _set_lips(

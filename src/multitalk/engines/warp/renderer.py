@@ -16,6 +16,7 @@ from multitalk.engines.warp.displacement import Grid, displace_points, invert
 from multitalk.engines.warp.expressions import EXPRESSIONS
 from multitalk.engines.warp.eyes import Eyes
 from multitalk.engines.warp.layer import Layer
+from multitalk.engines.warp.lid_motion import LidShifts
 from multitalk.engines.warp.lip_edges import ContactShadow, clean_lip_edges
 from multitalk.engines.warp.matte import Matte
 from multitalk.engines.warp.mouth import OPEN_PHOTOGRAPH, MouthInterior
@@ -50,6 +51,7 @@ FAR = 4  # face widths by which the line between the lips is extended: beyond an
 SUBPIXEL_BITS = 4  # of OpenCV's fixed-point coordinates
 # How much of the photograph's smile seal, round, relax and spread take back.
 UNSMILING_SEAL, UNSMILING_ROUND, UNSMILING_RELAX, SMILING_SPREAD = 0.45, 0.95, 0.55, 0.25
+OPEN_EYE = 0.25  # gap of open lids, eye widths
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Pose:
         biting: 0..1; how far the jaw stays up while the lips part, as in s.
         closed: Lids, 0 as in the photograph, 1 shut.
         look: Shift of the irises (right, down), eye widths.
+        lids: Of open eyes, beside those that the weights and the look move.
     """
 
     weights: Array
@@ -71,6 +74,7 @@ class Pose:
     biting: float = 0.0
     closed: float = 0.0
     look: tuple[float, float] = (0.0, 0.0)
+    lids: LidShifts = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,7 @@ class HeadRenderer:
             width = rig.frame.mouth_width * scale
             self._contact = ContactShadow(source, places, width=width, red=red)
         self._eyes = Eyes(source, rig.points, (x0, y0), scale)
+        self._opens = _opens_eyes(rig)
         self._folds = SmileFolds(source, rig.points, rig.frame, (x0, y0), scale)
         self._mouth = MouthInterior(picture, rig.points, rig.frame, rig.layout)
         self._skull_moves = self._moves_of_the_skull()
@@ -171,7 +176,8 @@ class HeadRenderer:
         if self._quality.lit:
             self._folds.update(_unsmiling(pose.weights))
         # The eyes are in the upper layer only; the mouth's layers do not reach them.
-        self._eyes.update(closed=pose.closed, look=pose.look)
+        narrowed = 1 + float(self._opens @ pose.weights)
+        self._eyes.update(closed=pose.closed, look=pose.look, lids=pose.lids, narrowed=narrowed)
         x0, y0, x1, y1 = self.rig.box
         layers = self._layers(pose)
         if self._contact is not None:
@@ -409,3 +415,27 @@ def _unsmiling(weights: Array) -> float:
         - SMILING_SPREAD * weights[INDEX["spread"]]
     )
     return float(np.clip(relaxed, 0, 1))
+
+
+def _opens_eyes(rig: Rig) -> Array:
+    """By how much each weight of 1 opens the gap between the lids, share of it, [P].
+
+    Those of the head's movements are 0: they foreshorten irises, too.
+    """
+    upper, lower = (
+        rig.points[[*right[3:-3], *left[3:-3]], :2]
+        for right, left in (
+            (mesh.RIGHT_EYE_UPPER, mesh.LEFT_EYE_UPPER),
+            (mesh.RIGHT_EYE_LOWER, mesh.LEFT_EYE_LOWER),
+        )
+    )
+    down = rig.frame.axes[1, :2]
+    corners = rig.points[[mesh.RIGHT_EYE_OUTER, mesh.RIGHT_EYE_INNER]]
+    least = OPEN_EYE * float(np.linalg.norm(corners[0] - corners[1]))  # at which shut eyes rest
+    gap = max(float(((lower - upper) @ down).mean()), least, 1.0)
+    opens = np.zeros(len(INDEX), np.float32)
+    for name in EXPRESSIONS:
+        field = rig.upper.fields[INDEX[name]].reshape(*rig.upper.grid.shape, 2)
+        moved = [displace_points(lid, field, rig.upper.grid) - lid for lid in (upper, lower)]
+        opens[INDEX[name]] = float(((moved[1] - moved[0]) @ down).mean()) / gap
+    return opens

@@ -17,8 +17,8 @@ from multitalk.face import mesh
 BROW_LID_MARGIN, BROW_UP = 0.02, 0.12  # face heights: still skin above the lid, falloff upwards
 BROW_FADES_OVER = (0.25, 1.0)  # share of the way from brow to lid
 BROW_STRETCHES = 0.8  # of the skin between brow and lid: a low brow rises less
-BROW_OPENS_EYE = 0.17  # share of a brow's movement by which the upper lid follows
-BROW_LOWERS_LID = 0.10  # share by which the lower lid goes the other way
+BROW_OPENS_EYE = 0.11  # share of a brow's movement by which the upper lid follows
+BROW_LOWERS_LID = 0.06  # share by which the lower lid goes the other way
 INNER_BROW = 0.16  # face widths from a brow's inner end: falloff of a frown
 LEANS_FROM = 0.20  # face widths from the middle at which a brow moves in full as brows lean
 # A squint: shares of the gap between the lids by which they meet it; half widths of the eye aside,
