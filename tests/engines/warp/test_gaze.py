@@ -66,6 +66,28 @@ def test_who_listens_nods_at_the_end_of_phrases_and_smiles_now_and_then() -> Non
     assert np.mean((np.array(after) > 4.0) & (np.array(after) < 4.5)) > 0.4  # in a tenth of time
 
 
+def test_brows_flash_up_beside_nods_or_in_their_place_and_only_of_who_listens() -> None:
+    beside, instead = 0, 0
+    for seed in range(10):
+        talk = phrases(60, spoken=4, silent=0.6)
+        listener = attends(0 * talk, talk, to=(LEFT,), seed=seed)
+        flashes = np.array([a.flash for a in listener])
+        assert flashes.max() < 0.7
+        begins = np.flatnonzero((flashes[1:] > 0.1) & (flashes[:-1] <= 0.1))
+        lengths = (
+            np.flatnonzero((flashes[1:] <= 0.1) & (flashes[:-1] > 0.1))[: len(begins)] - begins
+        )
+        assert lengths.max() <= 22
+        nodding = np.array([a.nod for a in listener]) > 0
+        with_nods = [nodding[max(begin - 5, 0) : begin + 5].any() for begin in begins]
+        beside += sum(with_nods)
+        instead += len(with_nods) - sum(with_nods)
+    assert 20 < beside + instead < 100
+    assert beside > instead > 0
+    talk = phrases(60, spoken=3, silent=1.5)
+    assert all(a.flash == 0 and not a.listens for a in attends(talk, to=()))
+
+
 def test_eyes_go_from_one_speaker_to_the_next() -> None:
     first = np.repeat([1.0, 0.0], 150)
     listener = attends(0 * first, first, 1 - first, to=(LEFT, RIGHT))

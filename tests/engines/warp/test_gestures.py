@@ -2,7 +2,7 @@ from functools import cache
 
 import numpy as np
 
-from multitalk.engines.warp.gaze import GAZE_BY_YAW
+from multitalk.engines.warp.gaze import GAZE_BY_YAW, Gaze
 from multitalk.engines.warp.gestures import BLINK, Gesture, Gestures, levelling
 from multitalk.engines.warp.head_motion import MOTIONS
 from multitalk.engines.warp.smoothing import LowPass, SmoothNoise
@@ -102,11 +102,32 @@ def test_a_path_does_not_repeat_within_minutes() -> None:
         assert np.abs(alike).max() < 0.35, lag / 25
 
 
-def test_who_listens_moves_less() -> None:
-    listener = Gestures(3, 0)
-    heard = np.array([listener.step(activity=0.0, loudness=0.0).motion for _ in range(25 * 60)])
-    spoken = as_rows(gestures(3, 25 * 60))
-    assert np.all(heard[:, :3].std(0) < 0.7 * spoken[:, :3].std(0))
+def test_who_listens_moves_less_than_a_speaker_and_more_than_somebody_alone() -> None:
+    def deviation(gaze: Gaze) -> tuple[float, float]:
+        """Of the turns, and of the brows, medians of some seeds."""
+        found = []
+        for seed in range(8):
+            person = Gestures(seed, 0)
+            steps = [person.step(activity=0.0, loudness=0.0, gaze=gaze) for _ in range(25 * 60)]
+            brows = np.array([one.brows for one in steps])
+            found.append((as_rows(steps)[:, :3].std(0).mean(), brows.std(0).mean()))
+        turns, brows = np.median(found, axis=0)
+        return float(turns), float(brows)
+
+    listens, alone = deviation(Gaze(listens=True)), deviation(Gaze())
+    spoken = np.median([as_rows(gestures(s, 25 * 60))[:, :3].std(0).mean() for s in range(8)])
+    assert alone[0] < 0.85 * listens[0] < 0.75 * spoken
+    assert alone[1] < 0.85 * listens[1]
+
+
+def test_half_of_the_looks_from_one_person_to_another_go_with_a_blink() -> None:
+    shut = []
+    for seed in range(120):
+        person = Gestures(seed, 0)
+        looks = [Gaze(held=1.0, shifts=frame == 8) for frame in range(14)]
+        closed = [person.step(activity=0.0, loudness=0.0, gaze=look).closed for look in looks]
+        shut.append(max(closed[8:]) > 0)
+    assert 0.4 < np.mean(shut) < 0.65
 
 
 def test_heads_move_with_the_first_words_as_far_as_those_of_films() -> None:

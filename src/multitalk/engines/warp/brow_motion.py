@@ -59,11 +59,12 @@ ATTITUDES = (
 )
 EASY = ATTITUDES[0]
 LISTENING_EASY = 0.6  # share of attitudes that are at ease while nobody speaks
-SILENT = 0.5  # of an attitude that remains in silence
+SILENT, LISTENING = 0.5, 0.8  # of an attitude that remains in silence, and of who listens
 ATTITUDE_AT_PHRASE, EASE_AT_PHRASE_END = 0.8, 0.7  # shares of phrases
 HOLD_SCALE_SECONDS, HOLD_LEAST_SECONDS = 0.5, 0.7  # gamma distribution of shape 2, and minimum
 MOVE_SECONDS = (0.09, 0.18)  # time constants
 SPEAKS = 0.3  # of the smoothed activity
+LISTENS_STEP = 0.1  # of the way, in a frame
 BEGINS = 0.15  # seconds before the voice
 
 # Accents: brows rise with what is stressed beyond `ACCENT_FROM`, and by a semitone above the usual
@@ -78,7 +79,7 @@ LIMITS = BrowPose(0.9, 0.8, 0.9, 0.7)
 LOWEST = BrowPose(-0.65, -0.6, -0.9, -0.35)
 # What never stops: standard deviations, rates (Hz), and the share of it in silence.
 WANDER, WANDER_RATES = BrowPose(0.12, 0.08, 0.07, 0.10), (0.7, 0.9, 0.6, 0.8)
-SILENT_WANDER = 0.4
+SILENT_WANDER, LISTENING_WANDER = 0.4, 0.7
 
 
 class Brows:
@@ -102,9 +103,12 @@ class Brows:
         self._seconds_left = 0.0
         self._is_near = False  # the voice that begins
         self._accent = LowPass(ACCENT_SECONDS)
+        self._listens = 0.0  # smoothed
         self._frame = 0
 
-    def step(self, *, speaking: float, stress: float, melody: float, cue: Cue) -> BrowPose:
+    def step(
+        self, *, speaking: float, stress: float, melody: float, cue: Cue, listens: bool = False
+    ) -> BrowPose:
         """The next frame's brows.
 
         Args:
@@ -112,6 +116,7 @@ class Brows:
             stress: Loudness above its recent mean.
             melody: Semitones above the usual pitch.
             cue: Of the voice.
+            listens: Whether this person attends to another.
         """
         seconds = self._frame / FPS
         self._frame += 1
@@ -119,8 +124,11 @@ class Brows:
         # Critically damped, as `LowPass`.
         self._midway += (1 - self._keep) * (self._target - self._midway)
         self._at = self._at + (1 - self._keep) * (self._midway - self._at)
-        pose = self._at * (SILENT + (1 - SILENT) * speaking)
-        wander = SILENT_WANDER + (1 - SILENT_WANDER) * speaking
+        self._listens += (float(listens) - self._listens) * LISTENS_STEP
+        least = SILENT + (LISTENING - SILENT) * self._listens
+        pose = self._at * (least + (1 - least) * speaking)
+        wander = SILENT_WANDER + (LISTENING_WANDER - SILENT_WANDER) * self._listens
+        wander += (1 - wander) * speaking
         pose += wander * np.array(
             [size * noise.at(seconds) for size, noise in zip(WANDER, self._wander, strict=True)]
         )

@@ -46,8 +46,12 @@ LET_GO_SECONDS = (0.0, 0.5)  # until the eyes then go back
 AT_SPEAKER_SECONDS, AT_VIEWER_SECONDS = (1.2, 1.5), (0.35, 0.5)
 SMILES = (-0.15, 0.60)  # of a listener, drawn at each look at the speaker; 0 and less: none
 
-NODS_AT_PHRASE_END, NOD_AFTER_SECONDS = 0.55, (0.05, 0.35)  # share of the phrase ends
-SECONDS_TO_NOD, MIN_SECONDS_TO_NOD = 7.0, 2.0  # mean, while the speaker goes on; minimum
+NODS_AT_PHRASE_END, NOD_AFTER_SECONDS = 0.65, (0.05, 0.35)  # share of the phrase ends
+SECONDS_TO_NOD, MIN_SECONDS_TO_NOD = 5.5, 1.6  # mean, while the speaker goes on; minimum
+# Brows that flash up beside a nod or in its place: shares, weight of `brow`, time constant, and how
+# long they stay up.
+FLASH_BESIDE, FLASH_INSTEAD = 0.35, 0.20
+FLASH, FLASH_SECONDS, FLASH_HOLDS = (0.30, 0.60), 0.05, (0.12, 0.35)
 NOD_DUE_SECONDS = 0.4  # a nod this near happens in the pause, too
 NOD_SIZE, NOD_SECONDS, NOD_SPREAD = 3.4 * DEGREE, 0.44, (0.7, 1.3)  # depth, length, factor
 NOD_SERIES = (1.0, 0.6, 0.35)  # sizes of up to three nods in a row
@@ -76,6 +80,8 @@ class Gaze:
         turn: Yaw and pitch of the head towards it, radians.
         nod: Depth of a nod, radians.
         smile: Weight of `smile`.
+        flash: Weight of `brow`: brows that flash up at what is heard.
+        listens: Whether this person attends to another.
         shifts: Whether the eyes start to move elsewhere in this frame.
     """
 
@@ -84,6 +90,8 @@ class Gaze:
     turn: Direction = (0.0, 0.0)
     nod: float = 0.0
     smile: float = 0.0
+    flash: float = 0.0
+    listens: bool = False
     shifts: bool = False
 
 
@@ -178,6 +186,8 @@ class GazeModel:
         self._to_nod = self._seconds_to_nod()
         self._smile = LowPass(SMILE_SECONDS)
         self._smile_goal = 0.0
+        self._flash = LowPass(FLASH_SECONDS)
+        self._flash_goal, self._flash_left = 0.0, 0.0
 
     def step(
         self,
@@ -215,6 +225,8 @@ class GazeModel:
             turn=(self._turn[0].step(float(yaw)), self._turn[1].step(float(pitch))),
             nod=next(self._nods, 0.0),
             smile=self._smile.step(self._smile_goal if listens else 0.0),
+            flash=self._flash.step(self._flash_goal if self._flash_left > 0 else 0.0),
+            listens=listens,
             shifts=shifts,
         )
 
@@ -276,6 +288,7 @@ class GazeModel:
     def _nod(self, spoken_to: bool, listens: bool) -> None:
         """Start a nod where one is due: at the end of a phrase, or after some listening."""
         rng = self._rng
+        self._flash_left -= 1 / FPS
         phrase_ends = listens and self._target_spoke and not spoken_to
         self._target_spoke = spoken_to
         if phrase_ends and rng.random() < NODS_AT_PHRASE_END:
@@ -285,8 +298,13 @@ class GazeModel:
         if self._to_nod <= 0:
             self._to_nod = self._seconds_to_nod()
             if listens:
-                size = NOD_SIZE * rng.uniform(*NOD_SPREAD)
-                self._nods = _nods(size, int(rng.integers(1, len(NOD_SERIES) + 1)))
+                reply = rng.random()
+                if reply < FLASH_BESIDE + FLASH_INSTEAD:
+                    self._flash_goal = rng.uniform(*FLASH)
+                    self._flash_left = rng.uniform(*FLASH_HOLDS)
+                if reply >= FLASH_INSTEAD:
+                    size = NOD_SIZE * rng.uniform(*NOD_SPREAD)
+                    self._nods = _nods(size, int(rng.integers(1, len(NOD_SERIES) + 1)))
 
     def _seconds_to_nod(self) -> float:
         scale = (SECONDS_TO_NOD - MIN_SECONDS_TO_NOD) / 2

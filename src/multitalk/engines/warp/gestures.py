@@ -70,13 +70,13 @@ BODY_SECONDS, BODY_SWAYS, BODY_FOLLOWS, BODY_LEANS = 0.13, 0.8, 0.45, 0.05
 MOVE_STAGES = 4
 SPEAKS = 0.3  # of the smoothed activity
 BEGINS, BEGINNING_SECONDS = 0.10, 1.0  # before the voice; for which it then counts as speaking
-LISTENING = 0.45  # of a speaker's amplitude
+SILENT, LISTENING = 0.45, 0.65  # of a speaker's amplitude, of who is silent or attends to another
 RETURNING = 0.3  # share of the moves that end near the middle
 NEAR_THE_MIDDLE = 0.35  # of HELD
 SWINGS_BACK = 0.45  # of the previous posture: mean overshoot beyond the middle
 FIRST_MOVE_SECONDS = 0.105
 MOVE_SECONDS, LISTENING_MOVE_SECONDS = (0.035, 0.077), (0.105, 0.245)
-HOLD_SECONDS, LISTENING_HOLD_SECONDS = (0.30, 0.22), (1.2, 0.6)
+HOLD_SECONDS, LISTENING_HOLD_SECONDS = (0.30, 0.22), (0.9, 0.5)
 
 CHIN_BY_BREATH = 1.2 * DEGREE  # up, while a breath is drawn
 
@@ -101,6 +101,7 @@ FIRST_BLINK_SECONDS = (0.8, 2.2)
 HALF_BLINKS, DOUBLE_BLINKS, HALF_CLOSED = 0.04, 0.10, 0.62  # shares; size of a half blink
 BLINK_TURN, BLINK_AT_TURN = 11 * DEGREE, 0.25  # from this turn, this share goes with a blink
 BLINK_AT_PHRASE_END, BLINK_AT_ONSET = 0.4, 0.2  # shares of the phrases
+BLINK_AT_SHIFT = 0.5  # share of the looks from one person to another that go with a blink
 BLINK_SOON_SECONDS = 0.08
 
 
@@ -193,7 +194,7 @@ class Gestures:
         speaking = self._activity.step(activity)
         voice = self._voice.step(loudness)
         stress = (voice - self._habit.step(voice)) * speaking
-        turned = self._posture.step(speaking, cue)
+        turned = self._posture.step(speaking, cue, listens=gaze.listens)
         breath = self._breathing.step(cue)
         posture = self._posture_now(t, speaking, stress, gaze, breath)
         settled = min(1.0, t / SETTLE_SECONDS)
@@ -207,11 +208,14 @@ class Gestures:
         motion[BODY_X:] = self._shoulders(motion)
         motion[SWELL] += settled * BREATH_SWELL * breath.chest
         motion[BREATHE] += settled * breath.chest
-        brows = self._brows.step(speaking=speaking, stress=stress, melody=melody, cue=cue)
+        brows = self._brows.step(
+            speaking=speaking, stress=stress, melody=melody, cue=cue, listens=gaze.listens
+        )
         (right, down), (aside, below) = self._glances.step(cue), self._fixation.step()
         look = _look((right + aside, down + below), gaze, motion, min(lively, 1.0))
-        turned = max(turned * liveliness, 2 * BLINK_TURN if gaze.shifts and gaze.held else 0.0)
-        closed = self._blinks.step(cue, turned=turned)
+        closed = self._blinks.step(
+            cue, turned=turned * liveliness, shifts=gaze.shifts and gaze.held > 0
+        )
         upper, lower = self._lids.step(speaking=speaking, stress=stress)
         calm = min(lively, 1.0)
         lids = (calm * upper, calm * lower)
@@ -254,11 +258,13 @@ class _Posture:
         self._target = np.zeros(POSTURE)
         self._keep = np.exp(-1 / (FIRST_MOVE_SECONDS * FPS))
         self._seconds_left = SETTLE_SECONDS
+        self._calm = SILENT
         self._is_near = False  # the voice that begins
         self._beginning = 0.0  # seconds for which it then counts as speaking
 
-    def step(self, speaking: float, cue: Cue) -> float:
+    def step(self, speaking: float, cue: Cue, *, listens: bool = False) -> float:
         """Advance one frame; the turn, radians, of a move that begins in it."""
+        self._calm = LISTENING if listens else SILENT
         self._seconds_left -= 1 / FPS
         self._beginning -= 1 / FPS
         was_near, self._is_near = self._is_near, cue.onset <= BEGINS
@@ -278,7 +284,7 @@ class _Posture:
 
     def _begin_move(self, speaks: bool) -> float:
         rng = self._rng
-        size = 1.0 if speaks else LISTENING
+        size = 1.0 if speaks else self._calm
         if rng.random() < RETURNING:
             size *= NEAR_THE_MIDDLE
         target = size * rng.normal(0, 1, POSTURE) * HELD - SWINGS_BACK * self._target
@@ -299,12 +305,13 @@ class _Blinks:
         self._lids: Iterator[float] = iter(())
         self._is_near = False  # the voice that begins
 
-    def step(self, cue: Cue, *, turned: float) -> float:
+    def step(self, cue: Cue, *, turned: float, shifts: bool = False) -> float:
         """The next frame, 0 open .. 1 shut.
 
         Args:
             cue: Of the voice.
             turned: Turn, radians, of a head movement that begins in this frame.
+            shifts: Whether the eyes start to move to another person in it.
         """
         rng = self._rng
         self._seconds_left -= 1 / FPS
@@ -313,6 +320,7 @@ class _Blinks:
             (cue.ends and rng.random() < BLINK_AT_PHRASE_END)
             or (self._is_near and not was_near and rng.random() < BLINK_AT_ONSET)
             or (turned > BLINK_TURN and rng.random() < BLINK_AT_TURN)
+            or (shifts and rng.random() < BLINK_AT_SHIFT)
         ):
             self._seconds_left = min(self._seconds_left, BLINK_SOON_SECONDS)
         if self._seconds_left <= 0:

@@ -253,7 +253,8 @@ class PoseAnimator:
         `voice` is the prosody, -1..1.
         """
         brows = gesture.brows
-        brow = min(brows.raised + mood.brow + LIVELY_BROW * voice, HIGHEST_BROW)
+        raised = brows.raised + self._moved * gaze.flash
+        brow = min(raised + mood.brow + LIVELY_BROW * voice, HIGHEST_BROW)
         brow -= self._moved * gesture.closed * (BLINK_BROW + BLINK_LOWERS * max(brow, 0.0))
         weights[INDEX["brow"]] = brow
         smile = mood.smile
