@@ -149,3 +149,25 @@ def test_thick_lashes_below_a_rim_blink(portrait: NDArray[np.uint8], rig: Rig) -
     source = picture.copy()
     Eyes(source, rig.points, (0, 0), 1).update(closed=1.0, look=(0.0, 0.0))
     assert np.abs(source.astype(int) - picture).max() > 60
+
+
+def test_lids_have_the_colour_of_skin_in_grainy_pictures_too(
+    portrait: NDArray[np.uint8], rig: Rig
+) -> None:
+    def lids(picture: NDArray[np.uint8]) -> tuple[NDArray[np.float64], float]:
+        """Mean colour of what shut lids cover, and how much it varies from pixel to pixel."""
+        source = picture.copy()
+        Eyes(source, rig.points, (0, 0), 1).update(closed=1.0, look=(0.0, 0.0))
+        covered = np.zeros(source.shape[:2], np.uint8)
+        for upper, lower, _, _ in EYES:
+            outline = rig.points[[*upper, *lower[::-1]], :2].astype(np.int32)
+            cv2.fillPoly(covered, [outline], 1)
+        fine = source - cv2.GaussianBlur(source.astype(float), (0, 0), 1.5)
+        return source[covered > 0].mean(0), float(fine[covered > 0].std())
+
+    noise = np.random.default_rng(0).normal(0, 22, portrait.shape)
+    grainy = np.clip(portrait + noise, 0, 255).astype(np.uint8)
+    (usual, smooth), (found, rough) = lids(portrait), lids(grainy)
+    warmth = [float(colour[0] - colour[2]) for colour in (usual, found)]
+    assert abs(warmth[1] - warmth[0]) < 8
+    assert rough > smooth + 3

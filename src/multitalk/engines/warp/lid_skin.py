@@ -26,6 +26,9 @@ FITS, FITTED_PIXELS = 3, 6000  # of skin's plane, each without the outliers of t
 OUTLIERS, DARK_OUTLIER, BRIGHT_OUTLIER = 1.5, 0.7, 2.0  # of the median deviation
 IN_SHADE = 0.15  # by which skin is darker than the plane, of its brightness
 WARMTH, LEAST_WARMTH = 0.75, 0.03  # red less blue as a share of all: of the median; seen at all
+# Colours are judged without grain: of single pixels, those with warm or light grain would be taken
+# for skin, and a lid would be yellow in a grainy picture.
+JUDGED_OVER = 0.03  # standard deviation
 LINE_WIDTH, LINE_DARKNESS = 0.06, 0.05  # creases, lashes: thickness; of the skin's brightness
 SKIN_SPREADS, NEAR_SPREADS = 0.22, 0.055  # standard deviations of the normalised convolutions
 NEAR_SHARE, SPREAD_PIXELS = 12.0, 2.5  # nearer one: weight; deviation in the smaller picture
@@ -40,6 +43,7 @@ LIT, LIT_QUANTILE, WARM, LEAST_WEIGHT = (0.60, 0.95), 0.75, (0.75, 1.0), 0.002
 LIGHTEST = 1.05
 # Offset; blur; levels of 255: most, and of lines rather than grain (lower lashes, a fold below).
 GRAIN_BELOW, GRAIN_BLUR, MAX_GRAIN, IS_LINE = 0.55, 0.025, 6.0, 7.0
+GRAIN_DEVIATIONS = 2.0  # of a grainy picture's fine structure, which lids have, too
 # How skin is drawn down: the stretch at a lid's edge, of the mean one; the least it may be drawn.
 EDGE_STRETCH, MOST_STRETCH = 0.55, 3.0
 # What is drawn down may be a brow's or a socket's shade. Where its light, over so much of an eye
@@ -76,9 +80,10 @@ class LidSkin:
             place: Where its pixels are.
         """
         self._base, self._place, self._width = base, place, place.width
+        self._even = gaussian_blur(base.astype(np.float32), JUDGED_OVER * place.width)
         self._is_skin = np.zeros(place.y.shape, np.uint8)
         self.around = self._skin_around()
-        light = base[..., :3] @ LUMA / cheek_brightness(base, place)
+        light = self._even[..., :3] @ LUMA / cheek_brightness(base, place)
         usual = _is_cheek(place) & (light > USUAL[0]) & (light < USUAL[1])
         self._below = self._spread(usual.astype(np.float32), SKIN_SPREADS, self.around, ALL_SHARE)
         self.grain = self._fine_structure()
@@ -168,13 +173,13 @@ class LidSkin:
         window = np.ones((round(PENUMBRA * self._width) | 1,) * 2, np.uint8)
         clear = (cv2.dilate(lashes, window) < 0.5) & (place.y < (place.lid + place.floor) / 2)
         weight = (self._is_skin * clear).astype(np.float32)
-        light = self._base[..., :3].astype(np.float32) @ LUMA
+        light = self._even[..., :3] @ LUMA
         if weight.any():
             usual = float(np.quantile(light[weight > 0], LIT_QUANTILE))
             weight *= LEAST_WEIGHT + smoothstep(light / max(usual, 1.0), *LIT)
         usual = float(warmth(self.around.mean((0, 1))))
         if usual > LEAST_WARMTH:
-            weight *= LEAST_WEIGHT + smoothstep(warmth(self._base) / usual, *WARM)
+            weight *= LEAST_WEIGHT + smoothstep(warmth(self._even) / usual, *WARM)
         colours = self._spread(weight, ABOVE_SPREADS, self.around, ALL_SHARE)
         lightest = LIGHTEST * cheek_brightness(self._base, place)
         gain = np.minimum(lightest / np.maximum(colours[..., :3] @ LUMA, 1), 1)
@@ -189,7 +194,7 @@ class LidSkin:
         seamlessly, and a wide one where that finds none.
         """
         rows, columns = np.nonzero(self._may_be_skin())
-        colours = self._base[rows, columns].astype(np.float64)
+        colours = self._even[rows, columns].astype(np.float64)
         plane, kept = _fit_plane(rows, columns, colours)
         kept &= _is_warm(colours, kept)
         height, width = self._base.shape[:2]
@@ -245,8 +250,9 @@ class LidSkin:
         down = np.array([[1, 0, 0], [0, 1, -GRAIN_BELOW * self._width]])
         size = fine.shape[1::-1]
         moved = cv2.warpAffine(fine, down, size, borderMode=cv2.BORDER_REFLECT)
-        squared = np.square(moved / np.float32(IS_LINE))
-        clipped = np.clip(moved, -MAX_GRAIN, MAX_GRAIN)
+        most = max(MAX_GRAIN, GRAIN_DEVIATIONS * _deviation(fine[_is_cheek(self._place)]))
+        squared = np.square(moved / np.float32(most * IS_LINE / MAX_GRAIN))
+        clipped = np.clip(moved, -most, most)
         return np.asarray(clipped / (1 + np.square(squared)), np.float32)
 
 
@@ -255,6 +261,11 @@ def _mean_of_lid(light: Array, weight: Array, spread: float) -> Array:
     counts = gaussian_blur(np.asarray(weight, np.float32), spread)
     sums = gaussian_blur(np.asarray(light * weight, np.float32), spread)
     return np.asarray(np.where(counts > 0.01, sums / np.maximum(counts, 0.01), light), np.float32)
+
+
+def _deviation(fine: Array) -> float:
+    """Standard deviation of fine structure, by its median size: lines hardly count."""
+    return 1.4826 * float(np.median(np.abs(fine))) if fine.size else 0.0
 
 
 def cheek_brightness(base: NDArray[np.uint8], place: LidGeometry) -> float:
