@@ -76,6 +76,12 @@ def test_a_covered_mouth_is_told_and_stays_still(
     assert most[True] <= 0
 
 
+def test_a_mouth_that_gapes_is_told(portrait: NDArray[np.uint8], face: FaceLandmarks) -> None:
+    shouts = face.points.copy()
+    shouts[[*mesh.LIPS_INNER_LOWER[1:-1], mesh.INNER_LOWER_LIP], 1] += 0.1 * face.height
+    assert "mouth_gapes" in keys(FaceLandmarks(shouts), portrait)
+
+
 def test_a_blurred_face_is_told(portrait: NDArray[np.uint8], face: FaceLandmarks) -> None:
     soft = cv2.GaussianBlur(portrait, (0, 0), 4)
     assert "face_is_blurred" in keys(face, soft.astype(np.uint8))

@@ -12,6 +12,9 @@ from multitalk.messages import Notice
 
 SMALL_FACE = 120  # face height, rendered pixels, below which lips look soft
 TURNED_FACE = 40.0  # degrees of yaw beyond which the mouth may look wrong
+# Gap between the lips, face heights, from which closed ones look swollen: 0.13 to 0.22 in shouts
+# and with tongues out; a laugh has 0.09 at most.
+GAPING = 0.12
 # Blur of the sharpest edges, rendered pixels: pictures that were enlarged, or are out of focus,
 # have 2.4 and more (the measure ends at 2.5); of 97 others one has 2.2, the rest 1.8 at most.
 BLURRED = 2.4
@@ -52,7 +55,9 @@ def face_notices(
         yield Notice("face_in_profile", {"speaker": name, **turn})
     if covered:
         yield Notice("mouth_is_covered", {"speaker": name})
-    elif face.spread > DOUBTFUL:
+    elif face.mouth_opening > GAPING:
+        yield Notice("mouth_gapes", {"speaker": name})
+    if face.spread > DOUBTFUL and not covered:
         yield Notice("face_is_doubtful", {"speaker": name})
     texture = texture or PictureTexture.of(picture, face.points.astype(np.float64))
     if texture.blur >= BLURRED:
