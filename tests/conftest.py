@@ -4,8 +4,10 @@ import gc
 import logging
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 
 import hypothesis
 import pytest
@@ -26,6 +28,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
+    if testing := sys.modules.get("typer.testing"):
+        # Its runner would build all commands anew for each that a test types
+        testing._get_command = cache(testing._get_command)  # type: ignore[attr-defined]
     gc.freeze()
     gc.enable()
 
