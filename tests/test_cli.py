@@ -556,10 +556,3 @@ def test_doctor_says_which_weights_there_are_or_what_they_lack(
 
 def test_version() -> None:
     assert run("--version") == (0, f"{__version__}\n", "")
-
-
-@pytest.mark.parametrize("command", ["render", "visemes", "evaluate", "doctor"])
-def test_help_teaches_by_example(command: str) -> None:
-    code, said, _ = run(command, "--help")
-    assert code == 0
-    assert f"multitalk {command}" in said.split("Example")[1]

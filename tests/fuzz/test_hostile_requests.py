@@ -39,7 +39,7 @@ Case = TypeVar("Case")
 Some = Callable[[Sequence[Case], float], Sequence[Case]]
 
 SEED = 20_261
-NUM_MUTANTS = 30
+NUM_MUTANTS = 15
 ALL_BODIES = (*BODIES, *mutants(NUM_MUTANTS, SEED))
 PLAIN = ("/", "/favicon.ico")  # files: a range of them is refused in plain text
 

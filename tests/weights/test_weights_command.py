@@ -235,11 +235,6 @@ def test_what_is_typed_wrong_is_said(monkeypatch, arguments, said):
     assert result.stderr.startswith(said)
 
 
-def test_help_teaches_by_example():
-    result = CliRunner().invoke(app, ["fetch", "--help"])
-    assert "multitalk fetch" in result.stdout.split("Example")[1]
-
-
 def test_without_the_library_it_is_said(directory):
     hide = "import sys; sys.modules['huggingface_hub'] = None; import multitalk.cli as c; c.main()"
     done = subprocess.run(
