@@ -164,7 +164,7 @@ def test_another_voice_under_the_same_pictures_fails(clip: Clip, tmp_path: Path)
     other = spoken.samples[:: max(1, round(spoken.sample_rate / SAMPLE_RATE))]
     voice = write_wave(tmp_path / "other.wav", other)
     video = write_video(tmp_path / "other.mp4", clip.frames, voice)
-    report = evaluate(video)
+    report = evaluate(video, max_seconds=3)
     assert report.verdict == "failed"
     assert failed(report) & {"lips_follow_voice", "voice_is_its_own"}
     claimed = evaluate(clip.video, voices={"person1": voice}, max_seconds=0.2)

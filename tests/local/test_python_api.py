@@ -126,7 +126,7 @@ def test_threads_take_turns_in_a_studio(portrait: Path, tmp_path: Path, studio: 
     paths = [tmp_path / f"{number}.mp4" for number in range(4)]
 
     def talk(path: Path) -> None:
-        studio.render(portrait, HUM, "a face", path, seed=1)
+        studio.render(portrait, HUM, "a face", path, seed=1, quality="draft")
 
     with ThreadPoolExecutor(3) as threads:
         list(threads.map(talk, paths))
