@@ -68,6 +68,7 @@ CORNER_SHADE = Spot(0.0, 0.09, 0.08, -0.10)
 CONTACT = (ContactLine(0.030, 0.014, 0.85, 0.86), ContactLine(0.012, 0.014, 0.44, 0.25))
 # Towards the corners the line fades: shares of its cover, and of its length that is left out.
 LINE_TAPERS = ((0.3, 0.03), (0.55, 0.11), (0.8, 0.20), (1.0, 0.30))
+LINE_STEP = 3  # points of the seam from one drawn one to the next: within .05 pixels of it
 BLOB_PIXELS, BLOB_DEVIATIONS = 32, 2.5  # side and half side of the spots' template
 TINT_LIMITS = (0.5, 1.5)  # of the effect on a channel: skin in shade is redder, in light paler
 
@@ -175,6 +176,7 @@ class LipShading:
             for share, ends in LINE_TAPERS:
                 left_out = max(1, round(ends * len(points)))
                 part = points[left_out:-left_out]
+                part = np.concatenate([part[:-1:LINE_STEP], part[-1:]])
                 cv2.polylines(line, [part], False, share * 255, thickness, cv2.LINE_AA, 4)
             cover = gaussian_blur(line.astype(np.float32), max(0.7, self._width * one.blur))
             # A line is the fainter for its blur, the fewer pixels it is thick.
