@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from multitalk.engines.warp.lip_edges import ContactShadow, clean_lip_edges
+from multitalk.engines.warp.lip_edges import ClosedLips, clean_lip_edges, lip_texture
 from multitalk.face import mesh
 
 RED = np.float32([170, 90, 90])
@@ -102,7 +102,7 @@ def closed_lips() -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
 def test_the_line_between_closed_lips_fades_in_the_middle_as_they_part() -> None:
     picture, points = closed_lips()
     source = picture.copy()
-    shadow = ContactShadow(source, points, width=WIDTH, red=RED)
+    shadow = ClosedLips(source, points, width=WIDTH, red=RED, scale=2)
     np.testing.assert_array_equal(source, picture)
     shadow.update(0.02 * WIDTH)
     half = source[100, 150].astype(int)
@@ -117,5 +117,29 @@ def test_the_line_between_closed_lips_fades_in_the_middle_as_they_part() -> None
 
 def test_the_line_between_dark_lips_is_filled_no_lighter_than_they_are() -> None:
     picture, points = closed_lips()
-    ContactShadow(picture, points, width=WIDTH, red=np.float32([90, 40, 45])).update(WIDTH)
+    dark = np.float32([90, 40, 45])
+    ClosedLips(picture, points, width=WIDTH, red=dark, scale=2).update(WIDTH)
     assert (picture[100, 150, :3] <= (91, 41, 46)).all()
+
+
+def test_lips_that_part_have_a_finer_texture_and_the_skin_has_not() -> None:
+    source, points = closed_lips()
+    t = np.linspace(np.pi, 0, 11)
+    for curve, way in ((mesh.LIPS_OUTER_UPPER, -1), (mesh.LIPS_OUTER_LOWER, 1)):
+        points[list(curve)] = np.stack([150 + 62 * np.cos(t), 100 + way * 30 * np.sin(t)], 1)
+    lines = np.zeros(source.shape[:2])
+    lines[:, ::4] = 12
+    source[..., :3] = np.clip(source[..., :3] + lines[..., None], 0, 255)
+    picture = source.copy()
+    lips = ClosedLips(source, points, width=WIDTH, red=RED, scale=2)
+    lips.update(0.1 * WIDTH)
+    lip, skin = np.s_[109:113, 140:160, 0], np.s_[20:30, 20:60, 0]
+    assert source[lip].std() > 1.15 * picture[lip].std()
+    assert abs(source[lip].mean() - picture[lip].mean()) < 2
+    np.testing.assert_array_equal(source[skin], picture[skin])
+
+
+def test_an_edge_is_no_texture_that_could_get_a_rim() -> None:
+    picture, points = open_lips()
+    finer = lip_texture(picture, points, width=WIDTH, scale=2)
+    assert np.abs(finer).max() <= 14

@@ -105,3 +105,14 @@ def test_closed_lips_are_left_as_they_are(portrait: NDArray[np.uint8]) -> None:
     points[list(mesh.LIPS_INNER_LOWER)] = points[list(mesh.LIPS_INNER_UPPER)]
     closed = FaceLandmarks(points)
     assert fit_open_lips(portrait, closed) is closed
+
+
+def test_inner_corners_come_to_the_ends_of_the_dark(
+    face: FaceLandmarks, portrait: NDArray[np.uint8]
+) -> None:
+    corners = [mesh.RIGHT_INNER_CORNER, mesh.LEFT_INNER_CORNER]
+    points = face.points.copy()
+    inwards = points[corners[::-1], :2] - points[corners, :2]
+    points[corners, :2] += 0.05 * inwards
+    fitted = fit_open_lips(drawn(face, portrait.shape), FaceLandmarks(points))
+    assert error(fitted, face, corners) < 0.6 * error(FaceLandmarks(points), face, corners)

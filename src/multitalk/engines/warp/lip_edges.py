@@ -2,7 +2,8 @@
 
 Landmarks are a few pixels off the edges of open lips. What they leave of teeth and cavity on a lip
 would move with it, as a white or dark line. It is filled in from the lip around it. Closed lips
-have a dark line between them, which would outline both when they part. It fades as they do.
+have a dark line between them, which would outline both when they part. It fades as they do. Lips
+that speak have the finer texture of filmed ones.
 """
 
 import cv2
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
-from multitalk.engines.warp.colour import LUMA
+from multitalk.engines.warp.colour import LUMA, three_channels
 from multitalk.engines.warp.masks import span_of
 from multitalk.engines.warp.smoothing import close_shadows, gaussian_blur, spline_through
 from multitalk.face import mesh
@@ -37,6 +38,9 @@ LINE_REACH, LINE_WIDEST, LINE_BLUR, LINE_GONE, LINE_LEVELS = 0.045, 0.09, 0.012,
 LINE_STEPS = 5  # samples between two landmarks
 # Mouth widths inside the opening that are filled, too: lips are drawn softly over their edges.
 INSIDE = 0.04
+# The lips' fine texture: what is finer than so many pixels of the picture is stronger by this
+# share, by so many levels at most; mouth widths over which that ends around the lips.
+FINE, FINER, MOST_FINER, FINE_ENDS = 1.6, 0.4, 14.0, 0.02
 SUBPIXEL_BITS = 4  # of OpenCV's fixed-point coordinates
 
 
@@ -79,8 +83,32 @@ def clean_lip_edges(
     source[:] = np.round(source + changed).astype(np.uint8)
 
 
-class ContactShadow:
-    """The dark line between the photograph's closed lips, repainted in its enlarged source."""
+def lip_texture(
+    source: NDArray[np.generic], places: NDArray[np.float64], *, width: float, scale: float
+) -> Array:
+    """What speaking lips have more of their fine texture, float32 [H, W, 3].
+
+    Args:
+        source: RGB 0..255, [H, W, 3].
+        places: Landmarks in it, [478, 2] pixels.
+        width: Of the mouth, its pixels.
+        scale: Its pixels per pixel of the picture.
+    """
+    outer = places[[*mesh.LIPS_OUTER_UPPER, *mesh.LIPS_OUTER_LOWER[::-1]]]
+    inner = places[[*mesh.LIPS_INNER_UPPER, *mesh.LIPS_INNER_LOWER[::-1]]]
+    around, between = (_filled(outline, source.shape[:2]) > 0 for outline in (outer, inner))
+    lips = (around & ~between).astype(np.float32)
+    on_lips = gaussian_blur(lips, max(0.8, FINE_ENDS * width))
+    light = source.astype(np.float32) @ LUMA
+    fine = FINER * (light - gaussian_blur(light, FINE * scale))
+    return three_channels((np.clip(fine, -MOST_FINER, MOST_FINER) * on_lips).astype(np.float32))
+
+
+class ClosedLips:
+    """The photograph's closed lips, repainted in its enlarged source as they part.
+
+    The dark line between them fades, and their texture becomes finer.
+    """
 
     def __init__(
         self,
@@ -89,6 +117,7 @@ class ContactShadow:
         *,
         width: float,
         red: Array,
+        scale: float,
     ) -> None:
         """Prepare to repaint.
 
@@ -97,13 +126,15 @@ class ContactShadow:
             places: Landmarks in it, [478, 2] pixels.
             width: Of the mouth, its pixels.
             red: Colour of the lips, RGB 0..255: no line is filled in lighter.
+            scale: Pixels of the source per pixel of the picture.
         """
         self._level, self._gone = 0, LINE_GONE * width
         seam = (places[list(mesh.LIPS_INNER_UPPER)] + places[list(mesh.LIPS_INNER_LOWER)]) / 2
         reach = LINE_REACH * width
         margin = reach + LINE_WIDEST * width
-        low = np.maximum((seam.min(0) - margin).astype(int), 0)
-        high = np.minimum((seam.max(0) + margin).astype(int) + 1, source.shape[1::-1])
+        lips = places[[*mesh.LIPS_OUTER_UPPER, *mesh.LIPS_OUTER_LOWER]]
+        low = np.maximum((lips.min(0) - margin).astype(int), 0)
+        high = np.minimum((lips.max(0) + margin).astype(int) + 1, source.shape[1::-1])
         self._seen = bool((high - low >= 3).all())
         if not self._seen:
             return
@@ -114,16 +145,19 @@ class ContactShadow:
         filled = close_shadows(smooth, LINE_WIDEST * width, blur=LINE_BLUR * width)
         lighter = np.clip(np.minimum(filled, red) - smooth, 0, 255)
         share = _along_seam(seam - low, self._base.shape[:2], reach)
-        self._extra = np.zeros_like(self._base)
-        self._extra[..., :3] = lighter * share[..., None]
+        finer = lip_texture(colours, places - low, width=width, scale=scale)
+        parted = colours + lighter * share[..., None] + finer * (1 - share[..., None])
+        self._parted = self._base.copy()
+        self._parted[..., :3] = np.round(np.clip(parted, 0, 255))
 
     def update(self, gap: float) -> None:
-        """Repaint the line for lips that are parted by `gap`, pixels of the source."""
+        """Repaint lips that are parted by `gap`, pixels of the source."""
         level = round(LINE_LEVELS * min(gap / self._gone, 1.0))
         if level == self._level or not self._seen:
             return
         self._level = level
-        cv2.addWeighted(self._base, 1, self._extra, level / LINE_LEVELS, 0, dst=self._view)
+        share = level / LINE_LEVELS
+        cv2.addWeighted(self._base, 1 - share, self._parted, share, 0, dst=self._view)
 
 
 def _along_seam(seam: NDArray[np.float64], size: tuple[int, int], reach: float) -> Array:

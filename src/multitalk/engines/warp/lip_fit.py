@@ -30,6 +30,9 @@ NEARER = (
 # The lower lip's outer edge: least difference of redness from the skin below it, where (mouth
 # widths below the landmark) that skin is, and how well the edge parts them, of 0.5.
 REDDER, SKIN_BELOW, PARTED = 0.02, (0.12, 0.20), 0.2
+# Corners, mouth widths: half the height and the step of the band in which the dark is looked for,
+# what of the dark's end is left out, and how far the lips' outer corner stays beyond the inner one.
+BAND, BAND_STEP, TIP, OUTSIDE = 0.03, 0.01, 0.015, 0.025
 FEWEST = 5  # of 9 landmarks at which an edge must be found
 BETWEEN = slice(1, -1)  # landmarks of a lip without its corners
 
@@ -94,8 +97,9 @@ def fit_open_lips(picture: NDArray[np.uint8], face: FaceLandmarks) -> FaceLandma
         ),
     ):
         edge = list(inner)[BETWEEN]
-        red = points[[at for ring in rings for at in ring[2:-2]], :2]
-        moved = _agreed(_inner_shift(picture, points[edge, :2], red, way * down, width))
+        red = [at for ring in rings for at in ring[2:-2]]
+        shifts = _inner_shift(picture, points[edge, :2], points[red, :2], way * down, width)
+        moved = _agreed(shifts)
         points[edge, :2] += moved[:, None] * way * down
         moved_outside = np.zeros_like(moved)
         if outer is not None:
@@ -107,6 +111,16 @@ def fit_open_lips(picture: NDArray[np.uint8], face: FaceLandmarks) -> FaceLandma
             shift = (1 - share) * moved + share * moved_outside
             points[list(ring), :2] += shift[:, None] * way * down
     _part(points, down)
+    for corner, end in (
+        (mesh.RIGHT_INNER_CORNER, mesh.RIGHT_MOUTH_CORNER),
+        (mesh.LEFT_INNER_CORNER, mesh.LEFT_MOUTH_CORNER),
+    ):
+        across = points[end, :2] - points[corner, :2]
+        across /= max(float(np.linalg.norm(across)), 1e-6)
+        further = _corner_shift(picture, points[corner, :2], (across, down), points[red, :2], width)
+        points[corner, :2] += further * across
+        room = float((points[end, :2] - points[corner, :2]) @ across)
+        points[end, :2] += max(OUTSIDE * width - room, 0.0) * across if further else 0.0
     return replace(face, points=points.astype(face.points.dtype))
 
 
@@ -188,6 +202,32 @@ def _outer_shift(
         if lipped[: best + 1].mean() > PARTED and -lipped[best + 1 : high + 1].mean() > PARTED:
             shifts[place] = (best + 0.5 - at) * STEP
     return shifts
+
+
+def _corner_shift(
+    picture: NDArray[np.uint8],
+    corner: DoubleArray,
+    axes: tuple[DoubleArray, DoubleArray],
+    red: DoubleArray,
+    width: float,
+) -> float:
+    """Pixels from a corner's inner landmark to the end of the dark between the lips; never inwards.
+
+    Args:
+        picture: RGB uint8 [H, W, 3].
+        corner: The landmark, [2] pixels.
+        axes: Unit vectors out of the mouth and down the face.
+        red: Places in the lower lip's red, [N, 2].
+        width: Of the mouth, pixels.
+    """
+    across, down = axes
+    band = np.arange(-BAND, BAND + BAND_STEP / 2, BAND_STEP)[:, None] * width * down
+    seen = _Profiles.along(picture, corner + band, across, REACH * width).luma.min(0)
+    lip = float(np.median(_Profiles.along(picture, red, down, STEP).luma))
+    light = np.flatnonzero(seen > DARK * lip)
+    if not len(light):
+        return 0.0
+    return max(float(light[0]) * STEP - TIP * width, 0.0)
 
 
 def _agreed(shifts: DoubleArray) -> DoubleArray:

@@ -52,7 +52,7 @@ SMALL_MOUTH, SMALL_DENSITY, DENSITY = 90, 4, 2
 
 CAVITY = np.array([116, 60, 65], np.float32)  # RGB 0..255
 # Light in the cavity: at the throat, and what the floor adds and the corners take.
-THROAT_LIGHT, FLOOR_LIGHT, CHEEK_LIGHT = 0.48, 0.26, -0.20
+THROAT_LIGHT, FLOOR_LIGHT, CHEEK_LIGHT = 0.40, 0.26, -0.20
 FLOOR_DEPTH, CAVITY_HALF_WIDTH, CAVITY_DEPTH = (0.35, 1.1), 0.42, 0.10  # of depth; dental units
 SHADE = np.array([0.16, 0.22, 0.23], np.float32)  # light that rounded lips take from teeth, RGB
 TONGUE_LIGHT, RAISED_TONGUE_LIGHT = 0.92, 0.1

@@ -17,7 +17,7 @@ from multitalk.engines.warp.expressions import EXPRESSIONS
 from multitalk.engines.warp.eyes import Eyes
 from multitalk.engines.warp.layer import Layer
 from multitalk.engines.warp.lid_motion import LidShifts
-from multitalk.engines.warp.lip_edges import ContactShadow, clean_lip_edges
+from multitalk.engines.warp.lip_edges import ClosedLips, clean_lip_edges, lip_texture
 from multitalk.engines.warp.matte import Matte
 from multitalk.engines.warp.mouth import OPEN_PHOTOGRAPH, MouthInterior
 from multitalk.engines.warp.picture_texture import PictureTexture
@@ -117,13 +117,13 @@ class HeadRenderer:
         self._layer = Layer(pixels, rig.box, rig.upper.grid, quality)
         source, scale = self._layer.source, quality.source_scale
         red = lip_colour(picture, rig.points)
-        self._contact: ContactShadow | None = None
+        self._contact: ClosedLips | None = None
         if rig.layout.parted > OPEN_PHOTOGRAPH:
             self._clean_lips(source, red)
         else:
             places = (rig.points[:, :2] - (x0, y0)) * scale + (scale - 1) / 2
             width = rig.frame.mouth_width * scale
-            self._contact = ContactShadow(source, places, width=width, red=red)
+            self._contact = ClosedLips(source, places, width=width, red=red, scale=scale)
         self._eyes = Eyes(source, rig.points, (x0, y0), scale)
         self._opens = _opens_eyes(rig)
         self._folds = SmileFolds(source, rig.points, rig.frame, (x0, y0), scale)
@@ -153,8 +153,10 @@ class HeadRenderer:
             return
         view = source[low[1] : high[1], low[0] : high[0], :3]
         lips = np.ascontiguousarray(view)
-        clean_lip_edges(lips, places - low, width=self.rig.frame.mouth_width * scale, red=red)
-        view[:] = lips
+        width = self.rig.frame.mouth_width * scale
+        clean_lip_edges(lips, places - low, width=width, red=red)
+        finer = lips + lip_texture(lips, places - low, width=width, scale=scale)
+        view[:] = np.round(np.clip(finer, 0, 255))
 
     @property
     def paints_eyes(self) -> bool:
@@ -403,7 +405,8 @@ def _odd(pixels: float) -> int:
 def _grin(pose: Pose) -> float:
     """How far lips bare both rows of teeth in a pose, 0..1."""
     spread, smile = (float(pose.weights[INDEX[name]]) for name in ("spread", "smile"))
-    return float(np.clip(max(GRINS_BY_SPREAD * spread + smile, pose.biting), 0, 1))
+    flat = 1 - pose.rounding * (1 - BITING_SHOWS * pose.biting)
+    return flat * float(np.clip(max(GRINS_BY_SPREAD * spread + smile, pose.biting), 0, 1))
 
 
 def _unsmiling(weights: Array) -> float:
