@@ -171,3 +171,19 @@ def test_lids_have_the_colour_of_skin_in_grainy_pictures_too(
     warmth = [float(colour[0] - colour[2]) for colour in (usual, found)]
     assert abs(warmth[1] - warmth[0]) < 8
     assert rough > smooth + 3
+
+
+def test_drawn_eyes_are_as_soft_as_the_picture(portrait: NDArray[np.uint8], rig: Rig) -> None:
+    asleep = portrait.copy()
+    Eyes(asleep, rig.points, (0, 0), 1).update(closed=1.0, look=(0.0, 0.0))
+    shut = with_lids(rig.points, gap=0.3)
+    steepest = []
+    for blur in (0.3, 3.0):
+        picture = cv2.GaussianBlur(asleep, (0, 0), blur)
+        source = picture.astype(np.uint8)
+        Eyes(source, shut, (0, 0), 1)
+        drawn = np.abs(source.astype(int) - picture).max(2) > 8
+        assert drawn.sum() > 100
+        slopes = np.abs(np.diff(source.astype(int).sum(2), axis=1))
+        steepest.append(np.quantile(slopes[drawn[:, 1:]], 0.95))
+    assert steepest[1] < 0.7 * steepest[0]

@@ -34,6 +34,8 @@ from multitalk.engines.warp.lid_motion import LidShifts
 from multitalk.engines.warp.lid_skin import DARKEST_SKIN
 from multitalk.engines.warp.look import Look
 from multitalk.engines.warp.opened_eyes import opened, opened_and_drawn
+from multitalk.engines.warp.picture_texture import PictureTexture
+from multitalk.engines.warp.smoothing import gaussian_blur
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks
 from multitalk.speech.viseme_network import one_blas_thread
@@ -46,6 +48,8 @@ SHUT = (
     0.10  # eye aspect ratio below which an eye is shut: filmed ones have 0.03 to 0.1, median 0.06
 )
 HIGHEST_IRIS = 1.35  # of an iris in eyes that are narrowed, of its own height
+# Blur of eyes as they are drawn, and of most photographs, pixels of the picture; blur that shows.
+DRAWN_BLUR, LEAST_SOFTNESS = 1.2, 0.3
 DARK_GLASS = 0.36  # brightness of skin below an eye, of the cheeks': darker is not skin
 
 # Glasses are known by their bridge across the root of the nose: where it is searched, in distances
@@ -71,6 +75,7 @@ class Eye:
         rest: Rest | None = None,
         clears: bool = False,
         glasses: bool = False,
+        softness: float = 0.0,
     ) -> None:
         """Prepare to paint.
 
@@ -83,6 +88,7 @@ class Eye:
             rest: How it rests, where that is not as photographed.
             clears: Whether it gets the contrast and the light of `cleared`.
             glasses: Whether their rim may be in the lid's way.
+            softness: Blur of what is drawn, source pixels.
         """
         low, high = _patch(upper, source)
         self._patch = (slice(low[1], high[1]), slice(low[0], high[0]))
@@ -100,7 +106,8 @@ class Eye:
             looks = rest.iris.moved(-low)
             if rest.drawn is not None:
                 colours = EyeColours.of(self._base, self._place, rest.drawn)
-                self._base = opened_and_drawn(self._base, self._place, place, looks, colours)
+                drawn = opened_and_drawn(self._base, self._place, place, looks, colours)
+                self._base = _softened(self._base, drawn, softness)
             else:
                 self._base = opened(self._base, self._place, place, iris)
             iris, self._place = looks, place
@@ -175,7 +182,7 @@ class Eyes:
         """
         self._source = source
         self._eyes, self._raised = _painted_eyes(
-            source, points, (points[:, :2] - corner) * scale + (scale - 1) / 2
+            source, points, (points[:, :2] - corner) * scale + (scale - 1) / 2, scale
         )
         self._state: tuple[float, ...] = (0, 0.0, 0.0, 0.0, 0.0, 1.0)
         self._has_lids = False
@@ -279,7 +286,10 @@ def _seen(
 
 
 def _painted_eyes(
-    source: NDArray[np.uint8], points: NDArray[np.float64], places: NDArray[np.float64]
+    source: NDArray[np.uint8],
+    points: NDArray[np.float64],
+    places: NDArray[np.float64],
+    scale: int,
 ) -> tuple[list[Eye], float]:
     """The eyes of a face that a lid can cover, and by how much they look up throughout, eye widths.
 
@@ -287,9 +297,13 @@ def _painted_eyes(
         source: uint8 [H, W, C].
         points: Landmarks, [478, 3] pixels of the picture.
         places: The same in the source, [478, 2] pixels.
+        scale: Source pixels per picture pixel.
     """
     seen = _seen(source, points, places)
-    colour = _iris_colour(source, places, seen.eyes) if seen.opening.drawn else None
+    colour, softness = None, 0.0
+    if seen.opening.drawn:
+        colour = _iris_colour(source, places, seen.eyes)
+        softness = scale * _softness(source[::scale, ::scale, :3], places / scale)
     eyes = []
     for eye in seen.eyes:
         upper, lower, brow = (places[list(part)] for part in eye[:3])
@@ -297,11 +311,37 @@ def _painted_eyes(
         rest = rest_of(points, places, eye, seen.opening, colour)
         clears, glasses = not seen.glasses, seen.glasses
         eyes.append(
-            Eye(source, upper, lower, brow, iris, rest=rest, clears=clears, glasses=glasses)
+            Eye(
+                source,
+                upper,
+                lower,
+                brow,
+                iris,
+                rest=rest,
+                clears=clears,
+                glasses=glasses,
+                softness=softness,
+            )
         )
     # Lids cannot be told from a rim that touches their lashes, and one eye alone would wink.
     hidden = seen.glasses and any(eye.has_rim for eye in eyes)
     return [] if hidden else eyes, seen.opening.looks_up
+
+
+def _softness(picture: NDArray[np.uint8], places: NDArray[np.float64]) -> float:
+    """Blur that makes a drawn eye as soft as a picture, pixels: what is more than a lens's."""
+    blur = PictureTexture.of(np.ascontiguousarray(picture), places).blur
+    return float(np.sqrt(max(blur**2 - DRAWN_BLUR**2, 0.0)))
+
+
+def _softened(
+    before: NDArray[np.uint8], drawn: NDArray[np.uint8], softness: float
+) -> NDArray[np.uint8]:
+    """A patch with what was drawn on it, blurred; softness in pixels."""
+    if softness < LEAST_SOFTNESS:
+        return drawn
+    added = gaussian_blur(drawn.astype(np.float32) - before, softness)
+    return np.clip(before + added, 0, 255).round().astype(np.uint8)
 
 
 def _patch(
