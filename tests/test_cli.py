@@ -134,7 +134,7 @@ def test_options_come_on_top_of_a_request_file(files: Path) -> None:
 
 def test_a_text_is_spoken_and_its_sounds_written(files: Path) -> None:
     texts = ("--text", "안녕하세요.", "--text", "Hello.", "--voice", "f2")
-    options = ("--prompt", "p", "--phonemes", "sounds.json", "-o", "t.mp4")
+    options = ("--prompt", "p", "--quality", "draft", "--phonemes", "sounds.json", "-o", "t.mp4")
     code, _, complaints = run("render", "--image", files / "face.png", *texts, *options)
     assert code == 0, complaints
     sounds = json.loads(Path("sounds.json").read_text())

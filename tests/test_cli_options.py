@@ -146,7 +146,8 @@ def test_evaluate_names_what_was_typed(options: tuple[str, ...], said: str) -> N
 
 
 def test_evaluate_names_the_files_of_a_speaker() -> None:
-    assert render("--image", "face.png", "--text", "One, two, three.").exit_code == 0
+    spoken = ("--text", "One, two, three.", "--quality", "draft")
+    assert render("--image", "face.png", *spoken).exit_code == 0
     for options, said in (
         (("--audio", "face.png"), "--audio face.png: no sound"),
         (("--phonemes", "person1=face.png"), "--phonemes person1=face.png: not a JSON list"),

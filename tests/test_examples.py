@@ -27,7 +27,8 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 def test_the_example_request_renders(tmp_path: Path) -> None:
     output = tmp_path / "talk.mp4"
-    options = ["--mode", "clip", "--phonemes", str(tmp_path / "sounds.json"), "-o", str(output)]
+    options = ["--mode", "clip", "--quality", "draft", "-o", str(output)]
+    options += ["--phonemes", str(tmp_path / "sounds.json")]
     done = CliRunner().invoke(
         app, ["render", "--request", str(EXAMPLES / "request.json"), *options]
     )
