@@ -23,7 +23,10 @@ from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import NamedTuple
+
+from patience import PATIENCE_SECONDS
 
 READ_THE_ENVIRONMENT = ("runpod", "multitalk.serving.runpod")
 MAX_REQUEST_BYTES = 2**18
@@ -120,6 +123,31 @@ def start_fresh(
         stderr=subprocess.STDOUT if errors is None else errors,
         start_new_session=True,
     )
+
+
+def run_to_end(
+    *arguments: str,
+    imports: Sequence[str],
+    environment: Mapping[str, str],
+    directory: Path | None = None,
+    is_fresh: bool = False,
+) -> subprocess.CompletedProcess[str]:
+    """Start a program as `start` does, or `start_fresh`, and wait for its end."""
+    with TemporaryFile("w+") as output, TemporaryFile("w+") as errors:
+        files = {"output": output.fileno(), "errors": errors.fileno()}
+        if is_fresh:
+            process = start_fresh(*arguments, environment=environment, directory=directory, **files)
+        else:
+            process = start(
+                *arguments, imports=imports, environment=environment, directory=directory, **files
+            )
+        try:
+            code = process.wait(PATIENCE_SECONDS)
+        finally:
+            process.kill()
+            process.wait()
+        said = [(file.seek(0), file.read())[1] for file in (output, errors)]
+    return subprocess.CompletedProcess(arguments, code, *said)
 
 
 class Request(NamedTuple):

@@ -1,9 +1,9 @@
 """Keys: made once, kept as hashes, revoked while the server runs."""
 
 import json
+import os
 import stat
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 
@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from multitalk.cli.app import app
 from multitalk.errors import InvalidRequest
 from multitalk.serving.api.access.keys import KeyRing
-from patience import PATIENCE_SECONDS
+from warm_start import run_to_end
 
 
 @pytest.fixture
@@ -69,10 +69,8 @@ def test_keys_that_are_made_at_once_are_all_kept(path):
 
 def test_the_command_makes_lists_and_revokes(tmp_path):
     def keys(*arguments: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "multitalk", "keys", *arguments, "--data", str(tmp_path)]
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
-        )
+        command = ["-m", "multitalk", "keys", *arguments, "--data", str(tmp_path)]
+        return run_to_end(*command, imports=["multitalk.cli.app"], environment=os.environ)
 
     token = keys("add", "phone").stdout.strip()
     ring = KeyRing(tmp_path / "keys.json")

@@ -32,7 +32,7 @@ from multitalk.serving.queue import (
     transitions,
 )
 from patience import PATIENCE_SECONDS
-from warm_start import WarmProcess, start
+from warm_start import WarmProcess, run_to_end, start
 
 pytestmark = pytest.mark.anyio
 on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
@@ -456,13 +456,10 @@ async def test_a_queue_of_the_release_before_is_gone_on_with(tmp_path: Path) -> 
 
 
 def run_cli(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "multitalk", "work", *arguments],
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
+    return run_to_end(
+        *("-m", "multitalk", "work", *arguments),
+        imports=["multitalk.cli.app", "multitalk.serving.worker.process"],
+        environment={**os.environ, **environ},
     )
 
 

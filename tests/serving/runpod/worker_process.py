@@ -7,18 +7,18 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Any
 
 from control_plane import ControlPlane
 
+import warm_start
 from patience import PATIENCE_SECONDS
-from warm_start import WarmProcess, start, start_fresh
 
 ROOT = Path(__file__).parents[3]
 HANDLER = ROOT / "handler.py"
 STUB = Path(__file__).with_name("stub_worker.py")
+IMPORTS = ("multitalk.serving.runpod.process", "multitalk.job.self_test")  # of both
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class RunPodWorker:
         work_directory: Where its jobs have their directories.
     """
 
-    process: WarmProcess | subprocess.Popen[bytes]
+    process: warm_start.WarmProcess | subprocess.Popen[bytes]
     log: Path
     work_directory: Path
 
@@ -93,9 +93,9 @@ def running_worker(
     log = directory / f"{name}.log"
     settings = {"MULTITALK_WORK_DIRECTORY": str(work), **settings}
     with log.open("ab") as output:
-        process = _start(
+        begin = warm_start.start_fresh if is_fresh else partial(warm_start.start, imports=IMPORTS)
+        process = begin(
             str(script),
-            is_fresh=is_fresh,
             environment=worker_environment(home, plane.environment(name), **settings),
             directory=directory,
             output=output.fileno(),
@@ -109,14 +109,6 @@ def running_worker(
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-
-
-def _start(*arguments: str, is_fresh: bool, **given: Any) -> WarmProcess | subprocess.Popen[bytes]:
-    if is_fresh:
-        return start_fresh(*arguments, **given)
-    return start(
-        *arguments, imports=["multitalk.serving.runpod.process", "multitalk.job.self_test"], **given
-    )
 
 
 def _wait_for_its_first_poll(plane: ControlPlane, worker: RunPodWorker, name: str) -> None:
@@ -134,20 +126,10 @@ def run_to_end(
     arguments: Sequence[str], directory: Path, *, is_fresh: bool = False, **settings: str
 ) -> subprocess.CompletedProcess[str]:
     """Run handler.py outside of RunPod; `is_fresh` as of `running_worker`."""
-    with TemporaryFile("w+") as output, TemporaryFile("w+") as errors:
-        process = _start(
-            str(HANDLER),
-            *arguments,
-            is_fresh=is_fresh,
-            environment=worker_environment(directory, {}, **settings),
-            directory=directory,
-            output=output.fileno(),
-            errors=errors.fileno(),
-        )
-        try:
-            code = process.wait(PATIENCE_SECONDS)
-        finally:
-            process.kill()
-            process.wait()
-        said = [(file.seek(0), file.read())[1] for file in (output, errors)]
-    return subprocess.CompletedProcess(arguments, code, *said)
+    return warm_start.run_to_end(
+        *(str(HANDLER), *arguments),
+        imports=IMPORTS,
+        environment=worker_environment(directory, {}, **settings),
+        directory=directory,
+        is_fresh=is_fresh,
+    )
