@@ -22,9 +22,9 @@ DEGREE = np.pi / 180
 # Shift of an iris, eye widths, per radian that the eye turns: an eyeball of 12 mm radius in a gap
 # of 30 mm; up and down the lids hide some of it.
 GAZE_BY_YAW, GAZE_BY_PITCH = 0.40, 0.28
-# The same per radian of the head, so that the eyes stay on the viewer: more, since a turned head
-# takes the irises 0.1 along, which are before the corners of the eyes.
-STAYS_BY_YAW = 0.42
+# The same per radian of the head, so that the eyes stay on the viewer, fitted to what landmarks
+# read on films. A turned head takes irises 0.1 along, which are before the corners of the eyes.
+STAYS_BY_YAW, STAYS_BY_PITCH = 0.42, 0.42
 MAX_IRIS_OFFSET = 0.15  # eye widths in a photograph; beyond is a misreading
 # Face heights from the people to the viewer. A picture does not say; at arm's length a neighbour is
 # then 30 degrees aside.

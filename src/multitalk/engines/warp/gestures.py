@@ -19,6 +19,7 @@ from multitalk.engines.warp.gaze import (
     GAZE_BY_PITCH,
     GAZE_BY_YAW,
     NEUTRAL_GAZE,
+    STAYS_BY_PITCH,
     STAYS_BY_YAW,
     Fixation,
     Gaze,
@@ -347,7 +348,7 @@ def _look(
     right = GAZE_BY_YAW * gaze.toward[0]
     down = -GAZE_BY_PITCH * gaze.toward[1]
     across = glance[0] + held * (right - glance[0]) - STAYS_BY_YAW * motion[YAW]
-    below = glance[1] + held * (down - glance[1]) + GAZE_BY_PITCH * motion[PITCH]
+    below = glance[1] + held * (down - glance[1]) + STAYS_BY_PITCH * motion[PITCH]
     return (
         float(np.clip(across, -FARTHEST_LOOK[0], FARTHEST_LOOK[0])),
         float(np.clip(below, -FARTHEST_LOOK[1], FARTHEST_LOOK[1])),

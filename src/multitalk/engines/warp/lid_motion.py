@@ -16,7 +16,7 @@ UPPER, UPPER_RATES = (0.009, 0.0035), (0.35, 1.9)
 LOWER, LOWER_RATES = (0.005, 0.0015), (0.4, 1.6)
 SILENT = 0.6  # share of it in silence
 # Who speaks has eyes a little wider than at rest, and wider still with a stress.
-ENGAGED, BY_STRESS, STRESS_FROM, MOST_BY_STRESS = 0.008, 0.12, 0.06, 0.020
+ENGAGED, BY_STRESS, STRESS_FROM, MOST_BY_STRESS = 0.014, 0.12, 0.06, 0.020
 STRESS_SECONDS = 0.08
 LIMITS = (0.035, 0.018)
 
