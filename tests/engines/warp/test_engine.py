@@ -14,7 +14,7 @@ from multitalk.engines.warp.rig import Rig
 from multitalk.engines.warp.rigged_scene import fit_within
 from multitalk.errors import InvalidRequest, NoFaceFound
 from multitalk.face import mesh
-from multitalk.face.detector import FaceDetector
+from multitalk.face.detector import FaceDetector, track_faces
 
 FRAMES = 30
 SHORT = 16  # more than one chunk
@@ -99,7 +99,7 @@ def test_frames_do_not_depend_on_how_the_talk_is_cut(
 def openings(frames: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mouth opening of the left and of the right face in every third frame, in face heights."""
     with FaceDetector() as detector:
-        pairs = [detector.detect(frame, expected=2) for frame in frames[::3]]
+        pairs = list(track_faces(frames[::3], detector=detector, expected=2))
     left, right = (np.array([pair[i].mouth_opening for pair in pairs]) for i in (0, 1))
     return left, right
 
