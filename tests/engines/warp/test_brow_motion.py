@@ -9,14 +9,14 @@ MINUTE = 60 * FPS
 
 
 def held(seed: int, *, frames: int = MINUTE, speaking: float = 1.0) -> np.ndarray:
-    """Weights of the brows of an even voice, [frames, 4]."""
+    """Weights of the brows of an even voice, [frames, 5]."""
     brows = Brows(seed, 0)
     step = {"speaking": speaking, "stress": 0.0, "melody": 0.0, "cue": NO_CUE}
     return np.array([brows.step(**step) for _ in range(frames)])
 
 
 def change_by(seed: int, start: int, **accent: float) -> np.ndarray:
-    """How much higher each weight gets by an accent of six frames from a frame on, [4]."""
+    """How much higher each weight gets by an accent of six frames from a frame on, [5]."""
     plain, other = Brows(seed, 0), Brows(seed, 0)
     even = {"speaking": 1.0, "stress": 0.0, "melody": 0.0, "cue": NO_CUE}
     changes = [
@@ -36,11 +36,13 @@ def test_the_same_seed_gives_the_same_brows_and_another_others() -> None:
 
 def test_brows_hold_attitudes_that_differ_in_shape() -> None:
     weights = np.concatenate([held(seed) for seed in range(6)])
-    raised, frown, lean, squint = weights.std(0)
+    raised, frown, lean, squint, smile = weights.std(0)
     assert 0.12 < raised < 0.45
     assert 0.10 < frown < 0.40
     assert 0.06 < lean < 0.30
     assert 0.08 < squint < 0.35
+    assert 0.04 < smile < 0.20
+    assert np.corrcoef(weights[:, 0], weights[:, 4])[0, 1] > 0.3  # brows of interest are friendly
     # Held: a second later most of it is still there; not for good: seven seconds later it is not.
     drawn = held(0, frames=3 * MINUTE)[:, 1]
     soon, late = (np.corrcoef(drawn[:-lag], drawn[lag:])[0, 1] for lag in (FPS // 2, 7 * FPS))
@@ -92,5 +94,6 @@ def test_another_attitude_is_taken_with_the_first_word_of_a_phrase() -> None:
 
 
 def test_brows_scaled_beyond_a_face_are_limited() -> None:
-    assert BrowPose(0.8, 0.7, 0.0, -0.3).scaled(2.0) == (*LIMITS[:2], 0.0, LOWEST.squint)
-    assert BrowPose(0.8, 0.4, -0.2, 0.1).scaled(0.0) == (0, 0, 0, 0)
+    pose = BrowPose(0.8, 0.7, 0.0, -0.3, 0.1)
+    assert pose.scaled(2.0) == (*LIMITS[:2], 0.0, LOWEST.squint, 0.2)
+    assert pose.scaled(0.0) == (0, 0, 0, 0, 0)

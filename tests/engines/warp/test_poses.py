@@ -232,6 +232,19 @@ def test_a_voice_livelier_than_usual_lifts_brows_and_corners_unless_nothing_move
     assert late(0.0, rising.astype(np.float32)) == {"brow": 0, "smile": 0, "frown": 0}
 
 
+def test_brows_that_are_high_rise_ever_less(rig: Rig) -> None:
+    """In a surprise they were at one limit for seconds, as if painted."""
+    surprised = MOODS["surprised"]
+    animator = PoseAnimator(
+        rig, seed=1, person=0, moods=MoodTimeline(surprised, surprised, surprised), num_frames=300
+    )
+    brows = np.array([pose.weights[INDEX["brow"]] for pose in animator.poses(a_talk(12.0))])
+    high = brows > 0.7
+    assert high.sum() > 20
+    assert brows.max() < 0.88
+    assert len(np.unique(brows[high])) == high.sum()
+
+
 def liveliness(
     loudness: NDArray[np.float64], pitch: NDArray[np.float64], activity: float = 1.0
 ) -> NDArray[np.float64]:

@@ -1,9 +1,9 @@
-"""Brow motion: attitudes of brows and lids that are held, and accents with the voice.
+"""Brow motion: attitudes of brows, lids and cheeks that are held, and accents with the voice.
 
 Speakers hold an attitude for a phrase or a part of one: brows raised, drawn together, one higher
-than the other, lids narrowed. On top of it brows move with stressed syllables and with a pitch
-that rises, up where the brows are free, down where they are drawn together. Amplitudes and spectra
-are those of films (docs/experiments.md).
+than the other, lids narrowed, a trace of a smile. On top of it brows move with stressed syllables
+and with a pitch that rises, up where the brows are free, down where they are drawn together.
+Amplitudes and spectra are those of films (docs/experiments.md).
 """
 
 from typing import NamedTuple
@@ -16,19 +16,21 @@ from multitalk.timebase import FPS
 
 
 class BrowPose(NamedTuple):
-    """Weights of the expressions of the upper face.
+    """Weights of the expressions of the upper face, and of the smile that goes with them.
 
     Attributes:
         raised: `brow`; negative is lowered.
         frown: `frown`; negative raises the inner ends.
         lean: `lean`; positive where the right brow is higher.
         squint: `squint`; negative where the eyes are wide.
+        smile: `smile`; negative where the corners of the mouth sink.
     """
 
     raised: float
     frown: float
     lean: float
     squint: float
+    smile: float
 
     def scaled(self, share: float) -> "BrowPose":
         """These times a factor, within the limits of a face."""
@@ -47,21 +49,20 @@ class _Attitude(NamedTuple):
     frown: tuple[float, float]
     lean: tuple[float, float]
     squint: tuple[float, float]
+    smile: tuple[float, float]
 
 
 # While somebody speaks. A lean is to the side that this person prefers.
-ATTITUDES = (
-    _Attitude(0.35, (-0.12, 0.10), (-0.06, 0.12), (-0.08, 0.08), (-0.10, 0.25)),  # at ease
-    _Attitude(0.28, (0.18, 0.46), (-0.20, 0.02), (-0.10, 0.15), (-0.25, 0.05)),  # interest
-    _Attitude(0.20, (-0.20, 0.00), (0.10, 0.34), (-0.08, 0.15), (0.10, 0.40)),  # emphasis
-    _Attitude(0.11, (0.00, 0.30), (-0.05, 0.25), (0.20, 0.55), (0.00, 0.35)),  # doubt
-    _Attitude(0.06, (0.05, 0.30), (-0.38, -0.18), (-0.08, 0.10), (0.00, 0.25)),  # concern
-)
-EASY = ATTITUDES[0]
+EASE = _Attitude(0.30, (-0.15, 0.12), (-0.08, 0.14), (-0.10, 0.10), (-0.12, 0.25), (-0.05, 0.12))
+INTEREST = _Attitude(0.34, (0.30, 0.66), (-0.22, 0.02), (-0.12, 0.18), (-0.35, 0.05), (0.05, 0.35))
+EMPHASIS = _Attitude(0.15, (-0.28, -0.05), (0.10, 0.36), (-0.10, 0.18), (0.05, 0.36), (-0.12, 0.05))
+DOUBT = _Attitude(0.14, (0.00, 0.36), (-0.05, 0.28), (0.28, 0.70), (0.00, 0.38), (-0.10, 0.15))
+CONCERN = _Attitude(0.07, (0.05, 0.36), (-0.45, -0.20), (-0.10, 0.12), (0.00, 0.28), (-0.15, 0.00))
+ATTITUDES = (EASE, INTEREST, EMPHASIS, DOUBT, CONCERN)
 LISTENING_EASY = 0.6  # share of attitudes that are at ease while nobody speaks
 SILENT, LISTENING = 0.5, 0.8  # of an attitude that remains in silence, and of who listens
 ATTITUDE_AT_PHRASE, EASE_AT_PHRASE_END = 0.8, 0.7  # shares of phrases
-HOLD_SCALE_SECONDS, HOLD_LEAST_SECONDS = 0.5, 0.7  # gamma distribution of shape 2, and minimum
+HOLD_SCALE_SECONDS, HOLD_LEAST_SECONDS = 0.7, 0.8  # gamma distribution of shape 2, and minimum
 MOVE_SECONDS = (0.09, 0.18)  # time constants
 SPEAKS = 0.3  # of the smoothed activity
 LISTENS_STEP = 0.1  # of the way, in a frame
@@ -69,16 +70,16 @@ BEGINS = 0.15  # seconds before the voice
 
 # Accents: brows rise with what is stressed beyond `ACCENT_FROM`, and by a semitone above the usual
 # pitch; over drawn brows that much of it frowns, or lifts still.
-BY_STRESS, ACCENT_FROM = 2.4, 0.06
+BY_STRESS, ACCENT_FROM = 2.8, 0.06
 BY_SEMITONE, SEMITONES_FROM, MOST_BY_PITCH = 0.06, 1.5, 0.35
 DRAWN = 0.28  # `frown` of an attitude from which accents go down
 ACCENT_FROWNS, ACCENT_LIFTS = 0.45, 0.15
-RESTS = 0.16  # how much lower brows are while their owner speaks, so that they are mostly level
+RESTS = 0.30  # how much lower brows are while their owner speaks, so that they are mostly level
 ACCENT_SECONDS = 0.06
-LIMITS = BrowPose(0.9, 0.8, 0.9, 0.7)
-LOWEST = BrowPose(-0.65, -0.6, -0.9, -0.35)
+LIMITS = BrowPose(0.9, 0.8, 0.9, 0.7, 0.5)
+LOWEST = BrowPose(-0.65, -0.6, -0.9, -0.35, -0.2)
 # What never stops: standard deviations, rates (Hz), and the share of it in silence.
-WANDER, WANDER_RATES = BrowPose(0.12, 0.08, 0.07, 0.10), (0.7, 0.9, 0.6, 0.8)
+WANDER, WANDER_RATES = BrowPose(0.13, 0.09, 0.08, 0.10, 0.03), (0.7, 0.9, 0.6, 0.8, 0.5)
 SILENT_WANDER, LISTENING_WANDER = 0.4, 0.7
 
 
@@ -149,10 +150,10 @@ class Brows:
         if self._is_near and not was_near and rng.random() < ATTITUDE_AT_PHRASE:
             self._take(self._drawn())
         elif cue.ends and rng.random() < EASE_AT_PHRASE_END:
-            self._take(EASY)
+            self._take(EASE)
         elif self._seconds_left <= 0:
             is_easy = not speaks and rng.random() < LISTENING_EASY
-            self._take(EASY if is_easy else self._drawn())
+            self._take(EASE if is_easy else self._drawn())
 
     def _drawn(self) -> _Attitude:
         """One of the attitudes, by its share."""

@@ -45,7 +45,9 @@ TURNED, TURNED_CALMS = (15, 45), 0.6  # degrees of yaw over which a head moves t
 # its movements would show its far side, which is not in the photograph
 # What prosody adds to brow, smile and frown: of a lively and of a grave voice.
 LIVELY_BROW, LIVELY_SMILE, GRAVE_FROWN = 0.32, 0.25, 0.22
-HIGHEST_BROW = 0.9  # `brow` at most: beyond, the lid's skin stretches
+# `brow` between which brows move freely, and what they never reach: on films the highest twentieth
+# is above .73, the lowest one below -.28.
+FREE_BROW, LOWEST_BROW, HIGHEST_BROW = (-0.15, 0.55), -0.50, 0.88
 MOST_FROWN = 1.1  # `frown` at most
 WIDEST_EYES, NARROWEST_EYES = -0.7, 1.2  # `squint`: beyond, irises are oval
 # How far brows sink with shut lids (`brow`), and the share of raised ones that they lose.
@@ -254,12 +256,13 @@ class PoseAnimator:
         """
         brows = gesture.brows
         raised = brows.raised + self._moved * gaze.flash
-        brow = min(raised + mood.brow + LIVELY_BROW * voice, HIGHEST_BROW)
+        brow = _softly_limited(raised + mood.brow + LIVELY_BROW * voice)
         brow -= self._moved * gesture.closed * (BLINK_BROW + BLINK_LOWERS * max(brow, 0.0))
         weights[INDEX["brow"]] = brow
         smile = mood.smile
         if smile >= 0:
             smile = max(smile, self._moved * gaze.smile) + LIVELY_SMILE * max(voice, 0.0)
+            smile += brows.smile * max(1 - float(weights[INDEX["round"]]), 0.0)
         smiled = smile_strength(self._rig.frame) if smile > 0 else 0.0
         weights[INDEX["spread"]] += UNSMILED_SPREADS * max(-smile, 0.0)
         weights[INDEX["smile"]] = smile * (1 - SMILED_ALREADY * smiled)
@@ -274,6 +277,15 @@ class PoseAnimator:
         squint = brows.squint + mood.squint + smiling
         weights[INDEX["squint"]] = min(max(squint, WIDEST_EYES), NARROWEST_EYES)
         weights[-len(MOTIONS) :] = gesture.motion
+
+
+def _softly_limited(brow: float) -> float:
+    """A weight of `brow` within its limits, the same within `FREE_BROW`."""
+    low, high = FREE_BROW
+    up, down = HIGHEST_BROW - high, low - LOWEST_BROW
+    free = min(max(brow, low), high)
+    above, below = max(brow - high, 0.0), max(low - brow, 0.0)
+    return free + up * float(np.tanh(above / up)) - down * float(np.tanh(below / down))
 
 
 class Prosody:
