@@ -65,15 +65,16 @@ def test_a_covered_mouth_is_told_and_stays_still(
 ) -> None:
     picture = masked(portrait, face)
     assert "mouth_is_covered" in keys(face, picture)
-    held = one_hot(np.full(40, VISEMES.index("A")))
-    track = track_from_probabilities(held, np.zeros(40, np.float32))
-    most = {}
-    for covered in (False, True):
-        rig = build_rig(face, picture_size=picture.shape[:2], mouth_covered=covered)
-        poses = list(PoseAnimator(rig, seed=0, person=0, motion=0).poses(track))
-        most[covered] = max(float(pose.weights[INDEX["open"]]) for pose in poses)
-    assert most[False] > 0.3
-    assert most[True] <= 0
+    for viseme, name in (("A", "open"), ("FV", "tuck")):
+        held = one_hot(np.full(40, VISEMES.index(viseme)))
+        track = track_from_probabilities(held, np.zeros(40, np.float32))
+        most = {}
+        for covered in (False, True):
+            rig = build_rig(face, picture_size=picture.shape[:2], mouth_covered=covered)
+            poses = list(PoseAnimator(rig, seed=0, person=0, motion=0).poses(track))
+            most[covered] = max(float(pose.weights[INDEX[name]]) for pose in poses)
+        assert most[False] > 0.3
+        assert most[True] <= 0
 
 
 def test_a_mouth_that_gapes_is_told(portrait: NDArray[np.uint8], face: FaceLandmarks) -> None:

@@ -225,7 +225,7 @@ class PoseAnimator:
         """
         closure = float(track.closure[frame])
         parted = 1 - closure
-        tuck = float(track.labiodental[frame]) * parted
+        tuck = 0.0 if self._rig.mouth_covered else float(track.labiodental[frame]) * parted
         spoken = OPENED * float(track.opening[frame]) * parted * (1 - TUCKED_CLOSES * tuck)
         drawn = max(mood.opening * spoken, TUCKED_OPENING * tuck, resting * parted)
         opening = self._calm * drawn
