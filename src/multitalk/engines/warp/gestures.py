@@ -93,10 +93,14 @@ FIRST_GLANCE, GLANCE_SECONDS, VIEWER_SECONDS = (1.0, 2.0), (0.25, 0.7), (1.0, 3.
 LOOKS_BACK = 0.4  # seconds before the voice
 FARTHEST_LOOK = (0.14, 0.045)  # eye widths, across and down
 
-# Blinks: closing of the lids in the frames of one: shut within 80 ms, under 0.4 of the opening for
-# 0.12 s, open again after 0.2 s, slowly at the end: medians of 16 blinks of VASA-1 and EMO are 2, 3
-# and 6 frames. Between blinks the lids are as in the photograph: a look moves them.
+# Blinks: closing of the lids in the frames of one: shut within 80 ms, open again slowly at the end.
+# 91 filmed ones, VASA-1's and EMO's among them, are under half of the usual opening for 2, 3 and 4
+# frames (quartiles), and open from there to 0.85 of it in 1, 2 and 4: so there are quick and slow
+# ones. Between blinks the lids are as in the photograph: a look moves them.
 BLINK = (0.55, 1.0, 0.95, 0.62, 0.35, 0.18)
+QUICK_BLINK = (0.70, 1.0, 0.60, 0.25, 0.10)
+SLOW_BLINK = (0.55, 1.0, 1.0, 0.95, 0.75, 0.52, 0.38, 0.26, 0.16, 0.08)
+QUICK_BLINKS, SLOW_BLINKS = 0.25, 0.30  # shares
 SECONDS_TO_BLINK, MIN_SECONDS_TO_BLINK = 4.5, 0.5  # mean of a speaker, minimum
 FIRST_BLINK_SECONDS = (0.8, 2.2)
 HALF_BLINKS, DOUBLE_BLINKS, HALF_CLOSED = 0.04, 0.10, 0.62  # shares; size of a half blink
@@ -332,8 +336,10 @@ class _Blinks:
                 self._lids = iter([HALF_CLOSED * lid for lid in BLINK])
             elif kind < HALF_BLINKS + DOUBLE_BLINKS:
                 self._lids = iter((*BLINK, 0.0, *BLINK))
+            elif kind < HALF_BLINKS + DOUBLE_BLINKS + QUICK_BLINKS:
+                self._lids = iter(QUICK_BLINK)
             else:
-                self._lids = iter(BLINK)
+                self._lids = iter(SLOW_BLINK if kind > 1 - SLOW_BLINKS else BLINK)
         return next(self._lids, 0.0)
 
 
