@@ -54,7 +54,7 @@ CAST, CAST_DEPTH = 0.45, 0.17
 LID_SHADE, LID_SHADED = 0.07, (0.45, 1.1)  # towards the lashes; shares of the lid
 CORNER_SHADE = 0.09  # where a shut lid turns away at the corners
 # Gain in the middle of a shut lid, shares of its height; how narrow that is, an exponent.
-ROUNDNESS, ROUND_AT, ROUND_SPREAD, ROUND_ACROSS = 0.12, 0.48, 0.36, 1.5
+ROUNDNESS, ROUND_AT, ROUND_SPREAD, ROUND_ACROSS = 0.13, 0.48, 0.36, 1.5
 TINT_LIMITS = (0.5, 1.5)  # of shade on a channel: skin in shade is redder
 UNSEEN = 1 / 1024  # change of a colour's share that no pixel shows
 
@@ -245,6 +245,12 @@ class Lid:
     @cached_property
     def _lower_skin(self) -> Array:
         return self._skin.around + self._skin.grain
+
+    @cached_property
+    def _beyond(self) -> Array:
+        """Whether a pixel is beyond the outer corner, 0..1, [h, w, 1]."""
+        out = smoothstep(self._place.outward * self._place.x / self._place.half, *BESIDE)
+        return out[..., None].astype(np.float32)
 
     @cached_property
     def _beside(self) -> Array:

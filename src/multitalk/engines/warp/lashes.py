@@ -46,7 +46,7 @@ LINE_ABOVE, LINE_BELOW = (0.042, 0.070), (0.085, 0.165)
 FALLS, THINS, ABOVE_ENDS = 1.5, 1.3, 2.5
 LENGTH_AT, LENGTHS = (-1.0, -0.4, 0.1, 0.5, 0.9, 1.15), (0.60, 0.80, 0.95, 1.20, 1.10, 0.60)
 INNER_SHARE, INNER = 0.70, (-1.0, 0.0)
-INNER_ENDS, OUTER_ENDS = (0.90, 1.13), ((0.75, 1.12), (0.82, 1.30))  # few, many
+INNER_ENDS, OUTER_ENDS = (0.90, 1.13), ((0.78, 1.14), (0.84, 1.33))  # few, many
 # How soft the picture of an eye is, eye widths: its range of light (quantiles) by its steepest
 # slope; limits, of which the lower one is in the line as it is. 2.5 deviations of a blurred edge.
 RANGE, STEEPEST, SOFTNESS, PER_DEVIATION = (0.03, 0.97), 0.98, (0.040, 0.110), 2.5

@@ -58,10 +58,10 @@ EVEN_FROM = (0.15, 0.50)
 LID_MEAN, DARKER_STAYS = 0.22, 0.65
 # The skin above an open eye is in the shade of its socket, of which a shut lid comes out: on films
 # of the same people it is lighter. Exponent of the loss of light that goes.
-UNSHADED = 0.20
+UNSHADED = 0.25
 # Of what is lighter than this share of the skin below, so much stays: filmed lids have 1.06 at most
 # in their middle, which `Lid` makes lighter.
-LIGHT_LID, LIGHTER_STAYS = 0.95, 0.40
+LIGHT_LID, LIGHTER_STAYS = 0.96, 0.40
 
 
 class LidSkin:
