@@ -31,7 +31,7 @@ NEARER = (
 # widths below the landmark) that skin is, and how well the edge parts them, of 0.5.
 REDDER, SKIN_BELOW, PARTED = 0.02, (0.12, 0.20), 0.2
 # Corners, mouth widths: half the height and the step of the band in which the dark is looked for,
-# what of the dark's end is left out, and how far the lips' outer corner stays beyond the inner one.
+# what of the dark's end is left out, and how far it stays inside the lips' outer corner at least.
 BAND, BAND_STEP, TIP, OUTSIDE = 0.03, 0.01, 0.015, 0.025
 FEWEST = 5  # of 9 landmarks at which an edge must be found
 BETWEEN = slice(1, -1)  # landmarks of a lip without its corners
@@ -116,11 +116,10 @@ def fit_open_lips(picture: NDArray[np.uint8], face: FaceLandmarks) -> FaceLandma
         (mesh.LEFT_INNER_CORNER, mesh.LEFT_MOUTH_CORNER),
     ):
         across = points[end, :2] - points[corner, :2]
+        room = float(np.linalg.norm(across)) - OUTSIDE * width
         across /= max(float(np.linalg.norm(across)), 1e-6)
         further = _corner_shift(picture, points[corner, :2], (across, down), points[red, :2], width)
-        points[corner, :2] += further * across
-        room = float((points[end, :2] - points[corner, :2]) @ across)
-        points[end, :2] += max(OUTSIDE * width - room, 0.0) * across if further else 0.0
+        points[corner, :2] += float(np.clip(further, 0, max(room, 0.0))) * across
     return replace(face, points=points.astype(face.points.dtype))
 
 

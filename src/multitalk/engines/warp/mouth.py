@@ -52,14 +52,14 @@ SMALL_MOUTH, SMALL_DENSITY, DENSITY = 90, 4, 2
 
 CAVITY = np.array([116, 60, 65], np.float32)  # RGB 0..255
 # Light in the cavity: at the throat, and what the floor adds and the corners take.
-THROAT_LIGHT, FLOOR_LIGHT, CHEEK_LIGHT = 0.40, 0.26, -0.20
+THROAT_LIGHT, FLOOR_LIGHT, CHEEK_LIGHT = 0.36, 0.28, -0.18
 FLOOR_DEPTH, CAVITY_HALF_WIDTH, CAVITY_DEPTH = (0.35, 1.1), 0.42, 0.10  # of depth; dental units
 SHADE = np.array([0.16, 0.22, 0.23], np.float32)  # light that rounded lips take from teeth, RGB
 TONGUE_LIGHT, RAISED_TONGUE_LIGHT = 0.92, 0.1
 # The tongue's root: shares of the jaw's drop, and dental units above it; less and more when raised.
 TONGUE_DROP, TONGUE_RAISED = (0.46, 0.30), (0.11, 0.06)
 ROUNDED_NARROWS = 0.25  # of the tongue's width
-DRAWN_BACK = 0.60  # of its light: in o and u it is drawn back
+DRAWN_BACK = 0.85  # of its light: in o and u it is drawn back
 
 # What is behind the upper teeth is lit through the gap: light at no gap and from `LIT_GAP` on, of
 # cavity and tongue and of the lower teeth.
