@@ -29,6 +29,7 @@ from typing import NamedTuple
 from patience import PATIENCE_SECONDS
 
 READ_THE_ENVIRONMENT = ("runpod", "multitalk.serving.runpod")
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # until it forks
 MAX_REQUEST_BYTES = 2**18
 NUMBER = struct.Struct("=i")
 
@@ -166,6 +167,7 @@ def _forking_process(_: int) -> socket.socket:
     with theirs:
         process = subprocess.Popen(
             [sys.executable, "-u", __file__, str(theirs.fileno())],
+            env={**os.environ, **ONE_THREAD},
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
         )
