@@ -39,7 +39,8 @@ def long_order(client):
     source = client.post("/uploads", content=PORTRAIT.read_bytes()).json()["source"]
     text = "One, two, three, four, five, six, seven. " * 20
     voice = {"person1": {"text": text, "language": "en"}}
-    return {"input": {"prompt": "a talk", "image_path": source, "audio_paths": voice}}
+    given = {"prompt": "a talk", "image_path": source, "audio_paths": voice}
+    return {"input": {**given, "resolution": "480p"}}
 
 
 def watch(url, job, seen):
