@@ -140,3 +140,18 @@ def test_an_iris_behind_its_lid_is_as_round_when_it_looks_elsewhere() -> None:
     between = (rows > CENTRE[1] + (0.65 * down - 14) * bow + 7) & (rows < 138)
     assert picture[between & (away < RADIUS - 3)].max() < 110
     assert picture[between & (away > RADIUS + 4) & (np.abs(columns - 150) < 48)].min() > 150
+
+
+def test_an_iris_leaves_a_dark_corner_dark() -> None:
+    picture = np.full((240, 300, 3), (200, 160, 135), np.uint8)
+    cv2.ellipse(picture, CENTRE, (WIDTH // 2, 26), 0, 0, 360, (225, 225, 225), -1)
+    shade = picture[80:160, 80:126]
+    shade[shade[..., 2] == 225] = 40
+    picture[123:131, 102:105] = 210  # a wet spot
+    middle = (127, 120)
+    cv2.circle(picture, middle, RADIUS, (60, 40, 30), -1)
+    brow = np.stack([np.linspace(95, 205, 5), np.full(5, 60.0)], 1)
+    painter = Eye(picture, lid(-26), lid(26), brow, Iris(np.array(middle, float), float(RADIUS)))
+    painter.paint(picture, closed=0.0, look=(0.08, 0.0))
+    assert picture[112:120, 106:112].max() < 150  # where the iris was; the white has 225
+    assert picture[112:128, 165:175].min() > 190

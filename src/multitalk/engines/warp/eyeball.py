@@ -38,6 +38,7 @@ WHITE_SPREAD, WHITE_ALONG, WHITE_READ, VAGUE = 0.12, (0.22, 0.035), 0.40, 0.05
 WHITE_BESIDE = 0.35  # radii of the iris over which the white beside it counts by a third as much
 # Percentile of what is seen that is white; what is darker or lighter is something else: shares.
 BRIGHTEST, DARKEST, LIGHTEST = 75, 0.72, 1.2
+FEW = 0.006  # of its pixels on one side of the iris, of the eye's width squared
 # The iris's outline is the circle with the greatest step of light, outwards (the operator of
 # J. Daugman, 1993), on its sides between the lids: shifts and radii that are tried, radii; width of
 # the step; the least one, levels of 255; sides, degrees from the level.
@@ -166,10 +167,15 @@ def white_of(base: NDArray[np.uint8], place: LidGeometry, iris: Iris) -> Array:
         return np.full_like(colours, np.percentile(inside, BRIGHTEST, axis=0))
     luma = colours @ LUMA
     middle = float((iris.centre - place.centre) @ place.axes[0])
-    for side in (white & (place.x < middle), white & (place.x >= middle)):
-        if side.any():  # light often comes from one side
-            usual = float(np.percentile(luma[side], BRIGHTEST))
-            white &= ~side | ((luma <= LIGHTEST * usual) & (luma >= DARKEST * usual))
+    beside = clear & (away > REACH)
+    for half in (place.x < middle, place.x >= middle):  # light often comes from one side
+        side, lightest = white & half, BRIGHTEST
+        if side.sum() < FEW * place.width**2:  # a corner in the dark, maybe
+            side, lightest = beside & half, 50
+        if side.any():
+            usual = float(np.percentile(luma[side], lightest))
+            side &= (luma <= LIGHTEST * usual) & (luma >= DARKEST * usual)
+        white = np.where(half, side, white)
     weight = (white * np.exp((REACH - away) / WHITE_BESIDE))[..., None]
     weighted = np.concatenate([colours * weight, weight], -1)
     smaller = max(int(WHITE_ALONG[1] * place.width), 1)  # than which nothing in it is finer
