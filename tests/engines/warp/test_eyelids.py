@@ -79,6 +79,17 @@ def test_a_shut_lid_softens_its_crease_but_keeps_it() -> None:
     assert 0.2 * open_eye < darkness() < 0.55 * open_eye
 
 
+def test_a_brow_close_above_an_eye_is_not_drawn_down_by_its_lid() -> None:
+    picture, _ = drawn_eye(glasses=False)
+    low, lids = BROW + np.array([0, 16]), (curve(-HALF_HEIGHT), curve(HALF_HEIGHT))
+    cv2.line(picture, (70, 72), (230, 72), (70, 50, 40), 10)
+    before = picture.astype(int)
+    Eye(picture, *lids, low).paint(picture, closed=1.0, look=(0.0, 0.0))
+    assert np.abs(picture - before)[:78].max() < 12
+    lid = picture[100:120, 130:171].mean((0, 2))
+    assert lid.min() > 0.85 * before[165:175, 130:171].mean((0, 2)).min()
+
+
 def test_hair_that_hangs_above_an_eye_stays_in_a_blink() -> None:
     picture, _ = drawn_eye(glasses=False)
     for x in range(120, 181, 12):

@@ -12,7 +12,7 @@ from multitalk.engines.warp.smoothing import interpolate_monotone
 LASH_HEIGHT = 0.055  # lash line above the landmarks of an open eye
 LASH_OF_SHUT, LASH_FULL_GAP = 0.45, 0.12  # share of it at no gap; gap from which all of it
 STEPS = 8  # a pixel
-BROW_ROOM, LID_ROOM = 0.80, (0.22, 0.60)  # share of the way to the brow; limits
+BROW_ROOM, LID_ROOM = 0.80, (0.10, 0.60)  # share of the way to the brow; limits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +88,9 @@ class LidGeometry:
         lash = LASH_HEIGHT * width
         edge = lid - lash * np.clip(LASH_OF_SHUT + gap / (LASH_FULL_GAP * width), 0, 1)
         room = float(BROW_ROOM * (lid_line[:, 1].mean() - brow_line[:, 1].mean()))
-        top = edge - float(np.clip(room, LID_ROOM[0] * width, LID_ROOM[1] * width))
+        # Nowhere in the brow itself, or a lid would draw it down.
+        room = np.minimum(room, edge - _brow_at(brow_line, steps)[step])
+        top = edge - np.clip(room, LID_ROOM[0] * width, LID_ROOM[1] * width)
         half = float((xs[-1] - xs[0]) / 2)
         axes, outward = np.stack([along, down]), float(np.sign(lid_line[0, 0]))
         return cls(x, y, lid, floor, gap, edge, top, half, width, centre - low, axes, outward)
@@ -122,3 +124,11 @@ class LidGeometry:
     def under(self) -> Array:
         """Distance below the lower lid, eye widths, [h, w]."""
         return (self.y - self.floor) / self.width
+
+
+def _brow_at(points: NDArray[np.float64], x: NDArray[np.floating]) -> Array:
+    """A brow's y at `x` [N]: a parabola near its points (x, y) [M, 2], level beyond."""
+    start, end = float(points[:, 0].min()), float(points[:, 0].max())
+    middle = (start + end) / 2
+    fit = np.polyfit(points[:, 0] - middle, points[:, 1], 2)
+    return np.asarray(np.polyval(fit, np.clip(x, start, end) - middle), np.float32)
