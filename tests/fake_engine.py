@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 import numpy as np
+import pytest
 
 from multitalk.engines.base import FrameChunk, ProgressCallback, RenderOptions, Scene
+from multitalk.engines.registry import LOADERS
 from multitalk.messages import Notice
 
 
@@ -74,3 +76,8 @@ class FakeEngine:
 
     def close(self) -> None:
         """There is nothing to give back."""
+
+
+def load_instead_of_warp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let who asks for the engine `warp` have a `FakeEngine`, for tests of what is around it."""
+    monkeypatch.setitem(LOADERS, "warp", lambda *_: FakeEngine())

@@ -16,6 +16,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from fake_engine import load_instead_of_warp
 from multitalk import __version__
 from multitalk.cli.app import app
 from multitalk.cli.doctor import Diagnosis
@@ -25,9 +26,9 @@ from multitalk.media.video import probe
 from multitalk.schema import ErrorReply
 from multitalk.weights.sets import load_manifest
 from patience import PATIENCE_SECONDS, wait_until
+from warm_start import start
 
 runner = CliRunner()
-COMMAND = str(Path(sys.executable).with_name("multitalk"))
 RATE = 16_000
 
 
@@ -49,6 +50,12 @@ def in_a_fresh_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.setenv("MULTITALK_WORK_DIRECTORY", str(tmp_path / "work"))
     monkeypatch.chdir(tmp_path / "here")
+
+
+@pytest.fixture
+def any_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test is not about what the engine makes of a talk."""
+    load_instead_of_warp(monkeypatch)
 
 
 def write_voice(path: Path, seconds: float) -> None:
@@ -83,6 +90,7 @@ def test_render_makes_a_video_and_says_where(files: Path) -> None:
     assert complaints.startswith("note: the warp engine moves the picture")
 
 
+@pytest.mark.usefixtures("any_engine")
 def test_render_prints_the_record_alone_as_json(files: Path) -> None:
     options = ("--audio", f"anna={files / 'voice.wav'}", "--prompt", "p", "--seed", 0, "--json")
     code, said, _ = run("render", "--image", files / "face.png", *options, "-o", "t.mp4")
@@ -91,6 +99,7 @@ def test_render_prints_the_record_alone_as_json(files: Path) -> None:
     assert (record["status"], record["seed"], record["video_path"]) == ("success", 0, "t.mp4")
 
 
+@pytest.mark.usefixtures("any_engine")
 @pytest.mark.parametrize("enveloped", [True, False])
 def test_a_request_file_is_rendered_with_paths_relative_to_it(files: Path, enveloped: bool) -> None:
     job = {"prompt": "p", "image_path": "face.png", "audio_paths": {"person1": "voice.wav"}}
@@ -100,6 +109,7 @@ def test_a_request_file_is_rendered_with_paths_relative_to_it(files: Path, envel
     assert probe(Path("t.mp4")).num_frames == 15
 
 
+@pytest.mark.usefixtures("any_engine")
 def test_files_are_found_in_either_unicode_spelling(files: Path) -> None:
     typed, there = unicodedata.normalize("NFC", "목소리"), unicodedata.normalize("NFD", "목소리")
     (place := Path(there)).mkdir()
@@ -121,6 +131,7 @@ def test_files_are_found_in_either_unicode_spelling(files: Path) -> None:
     assert code == 0, complaints
 
 
+@pytest.mark.usefixtures("any_engine")
 def test_options_come_on_top_of_a_request_file(files: Path) -> None:
     job = {"prompt": "p", "image_path": "face.png", "audio_paths": {"a": "voice.wav"}, "seed": 1}
     (files / "job.json").write_text(json.dumps(job))
@@ -132,6 +143,7 @@ def test_options_come_on_top_of_a_request_file(files: Path) -> None:
     assert b"crf=13" in Path("t.mp4").read_bytes()  # x264 tells how it was asked to encode
 
 
+@pytest.mark.usefixtures("any_engine")
 def test_a_text_is_spoken_and_its_sounds_written(files: Path) -> None:
     texts = ("--text", "안녕하세요.", "--text", "Hello.", "--voice", "f2")
     options = ("--prompt", "p", "--quality", "draft", "--phonemes", "sounds.json", "-o", "t.mp4")
@@ -301,23 +313,24 @@ def test_ctrl_c_and_a_request_to_end_leave_nothing(
     files: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     write_voice(tmp_path / "long.wav", 60.0)
-    command = [COMMAND, "render", "--image", str(files / "face.png"), "--prompt", "p"]
-    command += ["--audio", str(tmp_path / "long.wav"), "-o", "talk.mp4"]
-    with subprocess.Popen(
-        command,
-        env={**os.environ, "PYTHONFAULTHANDLER": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    options = ["--image", str(files / "face.png"), "--audio", str(tmp_path / "long.wav")]
+    with (tmp_path / "said").open("w+") as said:
+        process = start(
+            *("-m", "multitalk", "render", *options, "-o", "talk.mp4"),
+            imports=["multitalk.cli.app", "multitalk.cli.render", "multitalk.engines.warp.engine"],
+            environment=os.environ,
+            output=said.fileno(),
+        )
         try:
             # It renders
             wait_until(lambda: list(Path().glob(".multitalk-*.mp4")) or process.poll() is not None)
             assert process.poll() is None
             process.send_signal(number)
-            _, complaints = process.communicate(timeout=PATIENCE_SECONDS)
+            process.wait(PATIENCE_SECONDS)
         finally:
             process.kill()
+        said.seek(0)
+        complaints = said.read()
     assert process.returncode == code, complaints
     assert ("stopped" in complaints) == (number == signal.SIGINT)
     assert "Traceback" not in complaints
@@ -427,7 +440,7 @@ def test_visemes_of_what_is_no_sound_is_a_sentence(files: Path) -> None:
 
 def test_evaluate_judges_and_its_exit_code_is_the_verdict(files: Path) -> None:
     text = "Lips have something to follow in this."
-    made = ("render", "--image", files / "face.png", "--text", text, "--prompt", "p")
+    made = ("render", "--image", files / "face.png", "--text", text, "--quality", "draft")
     assert run(*made, "-o", "t.mp4", "--phonemes", "s.json")[0] == 0
     judged = ("evaluate", "t.mp4", "--phonemes", "s.json", "--portrait", files / "face.png")
     code, said, _ = run(*judged, "--json")
@@ -556,3 +569,5 @@ def test_doctor_says_which_weights_there_are_or_what_they_lack(
 
 def test_version() -> None:
     assert run("--version") == (0, f"{__version__}\n", "")
+    installed = Path(sys.executable).with_name("multitalk")
+    assert subprocess.check_output([installed, "--version"], text=True) == f"{__version__}\n"

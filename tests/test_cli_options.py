@@ -19,6 +19,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from fake_engine import load_instead_of_warp
 from multitalk.cli.app import app
 from multitalk.job.self_test import draw_face
 from multitalk.media.video import probe
@@ -61,6 +62,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture: bytes, sound:
     Path("face.png").write_bytes(picture)
     Path("voice.wav").write_bytes(sound)
     return Path.cwd()
+
+
+@pytest.fixture
+def any_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test is not about what the engine makes of a talk."""
+    load_instead_of_warp(monkeypatch)
 
 
 def render(*arguments: str, given: bytes = b"", output: str = "t.mp4") -> Result:
@@ -211,6 +218,7 @@ def test_fields_of_a_request_file_keep_their_names() -> None:
     assert result.stderr.startswith("--image no.png: no such file")
 
 
+@pytest.mark.usefixtures("any_engine")
 def test_a_request_file_needs_its_prompt() -> None:
     job = {"image_path": "face.png", "audio_paths": {"a": "voice.wav"}}
     Path("job.json").write_text(json.dumps(job))
@@ -236,6 +244,7 @@ def test_no_field_of_a_request_is_left_without_an_option() -> None:
     assert set(REQUIRED) == set(REQUIRED_FIELDS)
 
 
+@pytest.mark.usefixtures("any_engine")
 @pytest.mark.parametrize("language", ["KR", "korean", "한국어"])
 def test_a_language_goes_by_its_country_and_its_name(language: str) -> None:
     options = ("--text", "7", "--language", language, "--quality", "draft")
@@ -268,12 +277,14 @@ def test_directions_are_answered_with_a_note(locale: str, begin: str) -> None:
 # - and ~ ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("any_engine")
 def test_a_picture_comes_in_by_standard_input(picture: bytes, tmp_path: Path) -> None:
     assert render("--image", "-", "--audio", "voice.wav", given=picture).exit_code == 0
     assert probe(Path("t.mp4")).num_frames == 10
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
+@pytest.mark.usefixtures("any_engine")
 def test_other_commands_read_standard_input_too(picture: bytes, tmp_path: Path) -> None:
     assert render("--image", "face.png", "--audio", "voice.wav").exit_code == 0
     for command, given in (("faces", picture), ("inspect", Path("t.mp4").read_bytes())):
@@ -285,12 +296,14 @@ def test_other_commands_read_standard_input_too(picture: bytes, tmp_path: Path) 
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
+@pytest.mark.usefixtures("any_engine")
 @pytest.mark.parametrize("option", ["-", "anna=-"])
 def test_a_recording_comes_in_by_standard_input(sound: bytes, option: str) -> None:
     assert render("--image", "face.png", "--audio", option, given=sound).exit_code == 0
     assert probe(Path("t.mp4")).num_frames == 10
 
 
+@pytest.mark.usefixtures("any_engine")
 @pytest.mark.parametrize("option", ["-", "person2=-"])
 def test_a_text_comes_in_by_standard_input(option: str) -> None:
     text = "x=5 is it. 네.\n".encode()
@@ -299,6 +312,7 @@ def test_a_text_comes_in_by_standard_input(option: str) -> None:
     assert len(json.loads(Path("s.json").read_text())) > 10
 
 
+@pytest.mark.usefixtures("any_engine")
 def test_a_request_comes_in_by_standard_input_with_paths_from_here() -> None:
     job = {"prompt": "p", "image_path": "face.png", "audio_paths": {"a": "voice.wav"}}
     assert render("--request", "-", given=json.dumps(job).encode()).exit_code == 0
@@ -375,6 +389,7 @@ def test_a_record_and_a_video_do_not_share_standard_output() -> None:
     assert "the record of --json" in complaint(result)
 
 
+@pytest.mark.usefixtures("any_engine")
 def test_paths_begin_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, here: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
@@ -393,6 +408,7 @@ def test_paths_begin_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, he
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.usefixtures("any_engine")
 def test_a_name_that_only_looks_like_a_home_is_a_name() -> None:
     Path("~nobody-of-this-name").mkdir()
     Path("face.png").rename("~nobody-of-this-name/face.png")

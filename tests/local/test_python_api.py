@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import multitalk
+from fake_engine import FakeEngine, load_instead_of_warp
 from multitalk.errors import EngineUnavailable, InvalidRequest, RequestError
 from multitalk.job import Progress
 from multitalk.job.self_test import draw_face
@@ -54,6 +55,16 @@ def samples() -> NDArray[np.float32]:
 
 @pytest.fixture(scope="module")
 def studio() -> Iterator[Studio]:
+    """One with a fake engine, for what is around it."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        load_instead_of_warp(monkeypatch)
+        studio = Studio("warp", settings=Settings(provenance="metadata"))
+    with studio:
+        yield studio
+
+
+@pytest.fixture(scope="module")
+def warp_studio() -> Iterator[Studio]:
     with Studio("warp", settings=Settings(provenance="metadata")) as studio:
         yield studio
 
@@ -80,22 +91,27 @@ def test_one_call_renders(portrait: Path, tmp_path: Path) -> None:
     assert seen[-1] == Progress("render", result.num_frames, result.num_frames)
 
 
-def test_a_studio_renders_again_with_the_engine_it_has(portrait: Path, tmp_path: Path) -> None:
+def test_a_studio_renders_again_with_the_engine_it_has(
+    portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_instead_of_warp(monkeypatch)
     with Studio("warp") as studio:
         engine = studio.engine
         for name in ("a.mp4", "b.mp4"):
             studio.render(portrait, {"person1": HUM}, "a face", tmp_path / name)
         assert studio.engine is engine
+        assert isinstance(engine, FakeEngine)
+        assert len(engine.scenes) == 2
     assert probe(tmp_path / "a.mp4") == probe(tmp_path / "b.mp4")
     studio.close()  # again
 
 
 def test_no_prompt_is_needed_and_none_is_told_about(
-    studio: Studio, portrait: Path, tmp_path: Path
+    warp_studio: Studio, portrait: Path, tmp_path: Path
 ) -> None:
-    result = studio.render(portrait, HUM, output=tmp_path / "t.mp4")
+    result = warp_studio.render(portrait, HUM, output=tmp_path / "t.mp4", quality="draft")
     assert result.warnings == []
-    result = studio.render(portrait, HUM, "he waves", tmp_path / "t.mp4", locale="ko")
+    result = warp_studio.render(portrait, HUM, "he waves", tmp_path / "t.mp4", locale="ko")
     assert "warp 엔진은" in result.warnings[0]
 
 
@@ -120,13 +136,15 @@ def test_a_studio_is_closed_when_its_talk_is_over() -> None:
     closing.join()
 
 
-def test_threads_take_turns_in_a_studio(portrait: Path, tmp_path: Path, studio: Studio) -> None:
+def test_threads_take_turns_in_a_studio(
+    portrait: Path, tmp_path: Path, warp_studio: Studio
+) -> None:
     """An engine renders one talk at a time: its face detector and its renderers are not for two at
     once."""
-    paths = [tmp_path / f"{number}.mp4" for number in range(4)]
+    paths = [tmp_path / f"{number}.mp4" for number in range(3)]
 
     def talk(path: Path) -> None:
-        studio.render(portrait, HUM, "a face", path, seed=1, quality="draft")
+        warp_studio.render(portrait, HUM, "a face", path, seed=1, quality="draft")
 
     with ThreadPoolExecutor(3) as threads:
         list(threads.map(talk, paths))
@@ -459,6 +477,8 @@ def test_numbers_of_numpy_are_numbers(studio: Studio, portrait: Path, tmp_path: 
         bbox={"person1": np.array([0, 0, 320.0, 320])},  # type: ignore[dict-item]
     )
     assert result.seed == 7
+    assert isinstance(studio.engine, FakeEngine)
+    assert studio.engine.scenes[-1].speakers[0].box == (0, 0, 320, 320)
 
 
 def test_a_long_argument_is_cut_short() -> None:
@@ -541,10 +561,10 @@ def test_a_result_whose_video_is_gone_is_shown_as_text(tmp_path: Path) -> None:
 
 
 def test_a_result_can_be_judged_by_the_name_of_its_file(
-    studio: Studio, portrait: Path, tmp_path: Path
+    warp_studio: Studio, portrait: Path, tmp_path: Path
 ) -> None:
-    text = {"text": "Lips have something to follow in this."}
-    result = studio.render(portrait, text, output=tmp_path / "t.mp4")
+    text = {"text": "Lips have something to follow."}
+    result = warp_studio.render(portrait, text, output=tmp_path / "t.mp4", quality="draft")
     report = multitalk.evaluate(str(result.path), portrait=str(portrait))
     assert report.people[0].lipsync is not None
     with pytest.raises(multitalk.errors.InvalidRequest, match=r"^video='none\.mp4': no such file"):
