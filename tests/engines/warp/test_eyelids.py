@@ -90,6 +90,19 @@ def test_a_brow_close_above_an_eye_is_not_drawn_down_by_its_lid() -> None:
     assert lid.min() > 0.85 * before[165:175, 130:171].mean((0, 2)).min()
 
 
+def test_the_grain_of_a_shut_lid_does_not_show_the_eye_that_it_covers() -> None:
+    def shut(*, light: bool) -> NDArray[np.float64]:
+        picture, _ = drawn_eye(glasses=False)
+        if light:
+            cv2.circle(picture, (155, 112), 4, (255, 255, 255), -1)
+        Eye(picture, curve(-HALF_HEIGHT), curve(HALF_HEIGHT), BROW - [0, 40]).paint(
+            picture, closed=1.0, look=(0.0, 0.0)
+        )
+        return picture.astype(float)
+
+    assert np.abs(shut(light=True) - shut(light=False))[:90].max() <= 2
+
+
 def test_hair_that_hangs_above_an_eye_stays_in_a_blink() -> None:
     picture, _ = drawn_eye(glasses=False)
     for x in range(120, 181, 12):

@@ -2,7 +2,7 @@
 
 import cv2
 import numpy as np
-from drawn_eyes import BROW, CENTRE, HALF_HEIGHT, HALF_WIDTH, curve, drawn_eye
+from drawn_eyes import BROW, CENTRE, HALF_HEIGHT, HALF_WIDTH, SKIN, curve, drawn_eye
 from numpy.typing import NDArray
 
 from multitalk.engines.warp.drawn_eye import iris_colour
@@ -77,6 +77,28 @@ def test_a_nearly_shut_eye_is_drawn_open_with_white_iris_pupil_catchlight_and_la
     edge = 85 + luma[85:115, CENTRE[0]].argmin()
     assert abs(edge - (CENTRE[1] - 22)) <= 3  # lashes
     assert luma[edge + 3 : edge + 6, 120].mean() < 0.75 * luma[118:124, 120].mean()  # in shade
+
+
+def test_nothing_of_a_nearly_shut_eye_stays_beside_or_below_the_drawn_one() -> None:
+    """Neither a dark tail of lashes at its outer corner, nor lashes that hang; a mole does."""
+    picture, _ = drawn_eye(glasses=False)
+    bare = picture.copy()
+    light = np.linspace(1.1, 0.8, 300)[None, :, None]
+    bare[:] = np.clip(SKIN * light * np.ones((240, 1, 1)), 0, 255)
+    picture[:] = bare
+    cv2.polylines(picture, [np.round(curve(12)).astype(np.int32)], False, (60, 35, 35), 8)
+    cv2.ellipse(picture, (84, 116), (10, 5), 0, 0, 360, (70, 30, 35), -1)  # its outer corner
+    for x in range(120, 181, 8):
+        cv2.line(picture, (x, 130), (x, 142), (90, 65, 60), 3)
+    cv2.circle(picture, (150, 168), 3, (120, 80, 65), -1)
+    mole = picture[164:173, 145:156].copy()
+    lids, seen = (curve(8), curve(14)), Iris(np.array(CENTRE, float), 18.0)
+    rest = Rest(curve(-22), curve(14), Iris(np.array([150.0, 115.0]), 24.0), np.full(3, 0.2))
+    Eye(picture, *lids, BROW, seen, rest=rest)
+    off = np.abs(picture.astype(float) - bare).max(2)
+    assert off[105:130, 60:78].max() < 25
+    assert off[141:160, 110:190].max() < 25
+    np.testing.assert_allclose(picture[164:173, 145:156], mole, atol=2)
 
 
 def test_a_drawn_iris_has_the_hue_that_shows_of_it_and_none_in_a_grey_picture() -> None:

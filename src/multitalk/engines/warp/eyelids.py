@@ -35,6 +35,8 @@ MEETS_AT, MEETS_LOWEST, MEETS_OUTER = 0.90, 0.25, 0.50
 # Where that begins, of the half width; from which cover on what is there is not skin; how far
 # around that, and around the eye.
 BESIDE, IS_REMOVED, AROUND_REMOVED, AROUND_EYE = (0.62, 1.08), (0.05, 0.40), 0.05, 0.04
+# Lashes that hang below a nearly shut eye: loss of light; where they end below it.
+HANGING, HANGING_ENDS = (0.08, 0.20), (0.12, 0.22)
 LOWER_RISES, LOWER_ENDS = (0.4, 1.0), (0.05, 0.15)  # to meet it, by closing; below landmarks
 FILL_STEP = 4  # pixels from one computed place of that to the next
 TAILS_GO = (0.95, 1.35), (0.0, 0.08)  # soon: outwards, of the half width; above the edge
@@ -229,7 +231,7 @@ class Lid:
             )
         )
         skin += uncovered * (self._lower_skin[part] - skin)
-        skin += beyond * (self._beside[part] - skin)
+        skin += beyond * (self.without_eye[part] - skin)
         added = skin * cover * light
         return rows, columns, (1 - cover) * light, added
 
@@ -247,18 +249,16 @@ class Lid:
         return self._skin.around + self._skin.grain
 
     @cached_property
-    def _beyond(self) -> Array:
-        """Whether a pixel is beyond the outer corner, 0..1, [h, w, 1]."""
-        out = smoothstep(self._place.outward * self._place.x / self._place.half, *BESIDE)
-        return out[..., None].astype(np.float32)
-
-    @cached_property
-    def _beside(self) -> Array:
-        """The photograph, continued over what is not skin beside the outer corner, [h, w, C]."""
+    def without_eye(self) -> Array:
+        """The photograph, its skin continued over the eye and its lashes, float32 [h, w, C]."""
         place, width = self._place, self._width
         in_eye = (place.y > self._lashes.edge) & (place.y < place.floor + AROUND_EYE * width)
         in_eye &= np.abs(place.x) < place.half + AROUND_EYE * width
         covered = np.maximum(smoothstep(self._lashes.removed, *IS_REMOVED), in_eye)
+        light = self._base[..., :3] @ LUMA / np.maximum(self._skin.below[..., :3] @ LUMA, 1)
+        hanging = smoothstep(1 - light, *HANGING)
+        hanging *= (place.under > 0) & (np.abs(place.x) < place.half + AROUND_EYE * width)
+        covered = np.maximum(covered, hanging * (1 - smoothstep(place.under, *HANGING_ENDS)))
         window = np.ones((round(AROUND_REMOVED * width) | 1,) * 2, np.uint8)
         covered = cv2.dilate(covered.astype(np.float32), window)
         known = 1 - gaussian_blur(np.asarray(covered, np.float32), AROUND_REMOVED * width / 2)

@@ -106,7 +106,9 @@ class Eye:
             looks = rest.iris.moved(-low)
             if rest.drawn is not None:
                 colours = EyeColours.of(self._base, self._place, rest.drawn)
-                drawn = opened_and_drawn(self._base, self._place, place, looks, colours)
+                bare = self._base.copy()  # of it nothing stays: neither tails nor hanging lashes
+                bare[..., :3] = self._without_eye()
+                drawn = opened_and_drawn(bare, self._place, place, looks, colours)
                 self._base = _softened(self._base, drawn, softness)
             else:
                 self._base = opened(self._base, self._place, place, iris)
@@ -124,6 +126,10 @@ class Eye:
         is_opaque = self._opacity is None
         base = np.ascontiguousarray(self._base[..., :3]) if is_opaque else self._base
         return Lid(base, self._place, rim)
+
+    def _without_eye(self) -> NDArray[np.uint8]:
+        skin = Lid(np.ascontiguousarray(self._base[..., :3]), self._place).without_eye
+        return np.clip(skin, 0, 255).round().astype(np.uint8)
 
     @property
     def has_rim(self) -> bool:

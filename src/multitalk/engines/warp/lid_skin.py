@@ -69,6 +69,7 @@ class LidSkin:
 
     Attributes:
         around: The colour of the skin above and below the eye, continued over it, [h, w, C].
+        below: The colour of the skin below the eye, continued over it, [h, w, C].
         grain: The fine structure of the skin below, [h, w, C].
     """
 
@@ -85,7 +86,7 @@ class LidSkin:
         self.around = self._skin_around()
         light = self._even[..., :3] @ LUMA / cheek_brightness(base, place)
         usual = _is_cheek(place) & (light > USUAL[0]) & (light < USUAL[1])
-        self._below = self._spread(usual.astype(np.float32), SKIN_SPREADS, self.around, ALL_SHARE)
+        self.below = self._spread(usual.astype(np.float32), SKIN_SPREADS, self.around, ALL_SHARE)
         self.grain = self._fine_structure()
 
     def drawn_down(
@@ -138,7 +139,7 @@ class LidSkin:
             np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_AREA), np.float32)
             for one in (
                 drawn,
-                self._below[part],
+                self.below[part],
                 *(one[part] for one in (place.y, place.top, place.floor, shut, lid)),
             )
         )
@@ -247,9 +248,14 @@ class LidSkin:
         """The fine structure of the skin below, for the painted lid: [h, w, C]."""
         base = self._base.astype(np.float32)
         fine = base - gaussian_blur(base, max(1.0, GRAIN_BLUR * self._width))
-        down = np.array([[1, 0, 0], [0, 1, -GRAIN_BELOW * self._width]])
-        size = fine.shape[1::-1]
-        moved = cv2.warpAffine(fine, down, size, borderMode=cv2.BORDER_REFLECT)
+        # Mirrored where it would come from the eye, whose lines a lid must not have.
+        y, cheek = self._place.y, float(self._place.floor.max()) + CHEEK[0] * self._width
+        below = np.float32(cheek) + np.abs(y + np.float32(GRAIN_BELOW * self._width - cheek)) - y
+        columns, rows = np.meshgrid(
+            *(np.arange(one, dtype=np.float32) for one in below.shape[::-1])
+        )
+        way = cv2.INTER_NEAREST
+        moved = cv2.remap(fine, columns, rows + below, way, borderMode=cv2.BORDER_REFLECT)
         most = max(MAX_GRAIN, GRAIN_DEVIATIONS * _deviation(fine[_is_cheek(self._place)]))
         squared = np.square(moved / np.float32(most * IS_LINE / MAX_GRAIN))
         clipped = np.clip(moved, -most, most)

@@ -34,8 +34,11 @@ EDGE_SOFTNESS = 0.02  # of the lid's edge
 # A lid that rises folds: loss of light in its crease, by rise; height above its edge; thickness.
 CREASE, CREASE_BY, CREASE_AT, CREASE_WIDE = 0.24, (0.03, 0.14), 0.105, 0.020
 # Lashes of a drawn eye: cover at its edge; thickness there; of the fringe above; its length, and
-# where it begins, of the half width outwards; distances of tufts.
-EDGE, EDGE_WIDE, FRINGE, FRINGE_LONG = 0.78, 0.019, 0.42, 0.075
+# where it begins, of the half width outwards; distances of tufts. Where the edge ends, of the half
+# width, at the inner and the outer corner; its thickness along the eye, of that.
+EDGE, EDGE_WIDE, FRINGE, FRINGE_LONG = 0.84, 0.028, 0.42, 0.075
+EDGE_ENDS = (0.86, 1.04), (0.98, 1.16)
+EDGE_THICKNESS = (-0.9, -0.2, 0.5, 0.95, 1.1), (0.55, 0.95, 1.25, 1.15, 0.5)
 FRINGE_FROM, TUFTS = (-0.5, 0.5), (0.083, 0.057, 0.037)
 LOWER_LASHES, LOWER_LONG = 0.24, 0.030
 
@@ -83,7 +86,7 @@ def opened_and_drawn(
     """An eye that is drawn between its lids at rest, with lashes, under lifted skin.
 
     Args:
-        base: Patch of the picture around the eye, uint8 [h, w, C].
+        base: Patch of the picture around the eye, the photographed eye taken out, uint8 [h, w, C].
         place: Where its pixels are.
         raised: Where they are with the lids at rest.
         iris: Where it looks, in pixels of the patch.
@@ -115,12 +118,16 @@ def opened_and_drawn(
 def _lifted(
     base: NDArray[np.uint8], place: LidGeometry, raised: LidGeometry
 ) -> tuple[Array, Array]:
-    """The patch with its upper lid raised, float32 [h, w, C], and by how much, pixels [h, w]."""
+    """The patch with its upper lid raised, float32 [h, w, C], and by how much, pixels [h, w].
+
+    Between the lids that are raised the movement ends.
+    """
     rise = place.lid - raised.lid
     above = (raised.lid - raised.y) / place.width
     ends = np.clip((raised.lid - place.top) / place.width, NEAREST_END, ENDS)
     t = np.clip((above - CARRIED) / (ends - CARRIED), 0, 1)
-    moved = rise * (1 - t * t * (3 - 2 * t))
+    under = -above * place.width / np.maximum(raised.gap, EDGE_SOFTNESS * place.width)
+    moved = rise * (1 - t * t * (3 - 2 * t)) * np.clip(1 - under, 0, 1)  # the lower lid stays
     columns, rows = np.meshgrid(*(np.arange(size, dtype=np.float32) for size in base.shape[1::-1]))
     right, down = place.axes[1]
     lifted = cv2.remap(
@@ -136,8 +143,8 @@ def _lifted(
 def _lashes(place: LidGeometry, above: NDArray[np.floating]) -> NDArray[np.floating]:
     """Cover of the lashes of an open eye, 0..1, [h, w]; `above` its lid, eye widths."""
     out = place.x * place.outward / place.half
-    ends = 1 - smoothstep(np.abs(out), 0.86, 1.04)
-    thick = EDGE_WIDE * (0.75 + 0.5 * smoothstep(out, -0.6, 0.8))
+    ends = 1 - np.where(out > 0, smoothstep(out, *EDGE_ENDS[1]), smoothstep(-out, *EDGE_ENDS[0]))
+    thick = EDGE_WIDE * np.interp(out, *EDGE_THICKNESS)
     edge = EDGE * np.exp(-np.square(above / thick)) * ends
     slanted = (place.x - np.clip(out, -1, 1) * place.outward * above * place.width) / place.width
     waves = np.mean([np.sin(2 * np.pi * slanted / distance) for distance in TUFTS], axis=0)
