@@ -64,11 +64,11 @@ def test_dark_beyond_a_corner_fades() -> None:
 def test_in_a_picture_without_colour_teeth_are_not_told_from_lips() -> None:
     picture, points = open_lips()
     grey = np.repeat(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
-    cv2.rectangle(grey, (135, 122), (165, 134), (220, 220, 220), -1)
+    cv2.rectangle(grey, (135, 122), (165, 142), (220, 220, 220), -1)
     cleaned = grey.copy()
     clean_lip_edges(cleaned, points, width=WIDTH, red=np.full(3, grey[135, 150, 0], np.float32))
     # Beyond the opening's soft edge, which is filled in any picture.
-    np.testing.assert_array_equal(cleaned[129:134, 140:160], grey[129:134, 140:160])
+    np.testing.assert_array_equal(cleaned[134:140, 140:160], grey[134:140, 140:160])
 
 
 @pytest.mark.parametrize("at", [(0, 0), (299, 199)])
@@ -86,6 +86,40 @@ def test_what_is_filled_has_no_outline() -> None:
     clean_lip_edges(blurred, points, width=WIDTH, red=RED)
     down = blurred[127:140, 150].astype(float) @ (0.30, 0.59, 0.11)
     assert np.abs(np.diff(down)).max() < 8
+
+
+def test_what_is_filled_has_the_hue_of_the_lips_and_not_of_their_mixed_edge() -> None:
+    picture, points = open_lips()
+    cv2.ellipse(picture, (150, 100), (60, 28), 0, 0, 360, (120, 80, 140), 6)  # violet
+    clean_lip_edges(picture, points, width=WIDTH, red=RED)
+    below = picture[125:128, 135:166].reshape(-1, 3).mean(0)
+    assert np.abs(below - RED).max() < 20  # of 50 between both colours
+
+
+@pytest.mark.parametrize(("gap", "is_skin"), [(24, True), (3, False)])
+def test_corners_of_wide_open_lips_become_pointed(gap: int, is_skin: bool) -> None:
+    picture, points = open_lips()
+    if gap < 24:
+        cv2.ellipse(picture, (150, 100), (58, 24), 0, 0, 360, RED.tolist(), -1)
+        cv2.ellipse(picture, (150, 100), (58, gap), 0, 0, 360, (50, 20, 20), -1)
+        for curve in (mesh.LIPS_INNER_UPPER, mesh.LIPS_INNER_LOWER):
+            points[list(curve), 1] = 100 + (points[list(curve), 1] - 100) * gap / 24
+    clean_lip_edges(picture, points, width=WIDTH, red=RED)
+    near_corner = picture[119:122, 97:101].reshape(-1, 3).mean(0)  # the lower lip's outer edge
+    expected = (200, 160, 140) if is_skin else RED
+    assert np.abs(near_corner - expected).max() < 25
+
+
+def test_a_light_background_beside_a_mouth_does_not_spread_over_its_corner() -> None:
+    picture, points = open_lips()
+    picture[:, 220:] = 250
+    dark_skin = (120, 80, 60)
+    picture[(picture == (200, 160, 140)).all(-1)] = dark_skin
+    cv2.ellipse(picture, (209, 100), (7, 3), 0, 0, 360, (40, 20, 20), -1)
+    before = picture.copy()
+    clean_lip_edges(picture, points, width=WIDTH, red=RED)
+    assert picture[90:110, 212:218].max() < 190
+    np.testing.assert_array_equal(picture[:, 225:], before[:, 225:])
 
 
 def closed_lips() -> tuple[NDArray[np.uint8], NDArray[np.float64]]:

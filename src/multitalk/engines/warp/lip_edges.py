@@ -1,7 +1,9 @@
 """Edges of lips freed of what the photograph shows between them.
 
 Landmarks are a few pixels off the edges of open lips. What they leave of teeth and cavity on a lip
-would move with it, as a white or dark line. It is filled in from the lip around it. Closed lips
+would move with it, as a white or dark line. It is filled in with the lips' colour, but not with
+that of the places beside it, whose hue is mixed with that of teeth, dark or skin. Corners of an
+open mouth are blunt and dark; those that close are pointed and as light as the skin. Closed lips
 have a dark line between them, which would outline both when they part. It fades as they do. Lips
 that speak have the finer texture of filmed ones.
 """
@@ -12,8 +14,12 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.engines.warp.colour import LUMA, three_channels
-from multitalk.engines.warp.masks import span_of
-from multitalk.engines.warp.smoothing import close_shadows, gaussian_blur, spline_through
+from multitalk.engines.warp.smoothing import (
+    close_shadows,
+    gaussian_blur,
+    smoothstep,
+    spline_through,
+)
 from multitalk.face import mesh
 
 BAND = 0.06  # mouth widths beside the inner edges in which teeth and dark are searched on the lips
@@ -23,15 +29,25 @@ PALE, LIGHT = 0.55, 0.95
 DARK = 0.62  # of the lips' luma: darker is the mouth's inside
 GREYISH = 0.05  # redness of lips in a picture without colour: teeth cannot be separated there
 SOFT_EDGE = 0.025  # mouth widths around the opening that are neither lip nor mouth
-# Around what is filled a dark line of the mouth's blurred edge is left. A median filter of this
-# width (mouth widths) takes it out, and what is filled ends softly over half of it.
-BORDER = 0.05
-MAX_MEDIAN = 31  # pixels: a wider one is slow
-FILL_RADIUS = 5  # pixels from which a place is filled
+# Shadows around an open mouth, mouth widths: reach around a corner, the widest dark wedge, its
+# blur, and by how much it is enlarged: its soft edge. They are darker by shares of the lips' luma,
+# in the corners and at the edges of the lips.
+CORNER_REACH, SHADOW_WIDEST, SHADOW_BLUR, CORNER_GROWN = 0.18, 0.26, 0.02, 0.025
+CORNER_DARK, EDGE_DARK = 0.09, 0.16
+# What is filled takes its colour from the lips, and from the skin outside their outline, by blurs
+# of these widths (mouth widths), the wider one where the narrow one finds nothing. Beside the
+# opening colours are mixtures of both sides, as cameras and codecs blur hues: how far, and the
+# weight of places there.
+NEAR, WIDE, WIDE_WEIGHT = 0.05, 0.16, 0.01
+MIXED, MIXED_WEIGHT = 0.05, 0.03
+# Closed lips are pointed: of a wide open one's thickness what is left at a corner, the shares of
+# the mouth's width over which that grows to all, and the lip gaps (mouth widths) over which lips
+# become blunt; softness of their outline, mouth widths.
+POINTED, POINTED_ENDS, BLUNT_GAPS, OUTLINE_SOFT = 0.18, (0.0, 0.22), (0.06, 0.20), 0.014
+BACKGROUND = 1.5  # of the luma of the skin around the lips: what is lighter is background
+FALLBACK_WEIGHT = 1e-4  # of the lips' red and the median skin, where nothing else is near
 FILL_STEP = 2  # pixels from one filled place to the next: the source is enlarged
-# The dark corners of an open mouth: reach around a corner, the dark wedge that is filled, its blur
-# (mouth widths each), and the share of the dark that goes.
-CORNER_REACH, CORNER_WEDGE, CORNER_BLUR, CORNER_FADES = 0.18, 0.26, 0.02, 1.0
+FILL_SOFT, FILL_SOFT_SKIN = 0.013, 0.035  # mouth widths over which what is filled ends
 # The line between closed lips, mouth widths: its reach beside the landmarks, the widest shadow that
 # is a line, the blur of what replaces it; the lip gap from which it is gone, and states of fading.
 LINE_REACH, LINE_WIDEST, LINE_BLUR, LINE_GONE, LINE_LEVELS = 0.045, 0.09, 0.012, 0.05, 16
@@ -41,6 +57,7 @@ INSIDE = 0.04
 # The lips' fine texture: what is finer than so many pixels of the picture is stronger by this
 # share, by so many levels at most; mouth widths over which that ends around the lips.
 FINE, FINER, MOST_FINER, FINE_ENDS = 1.6, 0.4, 14.0, 0.02
+OPAQUE = 255
 SUBPIXEL_BITS = 4  # of OpenCV's fixed-point coordinates
 
 
@@ -59,28 +76,40 @@ def clean_lip_edges(
     outer = places[[*mesh.LIPS_OUTER_UPPER, *mesh.LIPS_OUTER_LOWER[::-1]]]
     between, lips = (_filled(outline, source.shape[:2]) for outline in (inner, outer))
     band = (cv2.dilate(between, _disc(BAND * width)) > 0) & (between == 0) & (lips > 0)
-    found = (band & (_pale(source, red) | _dark(source, red))).astype(np.uint8)
+    shadow = _narrow_shadows(source, width) / max(float(red @ LUMA), 1.0)
+    shaded = _dark(source, red) | (shadow > EDGE_DARK)
+    found = (band & (_pale(source, red) | shaded)).astype(np.uint8)
     # What is found must begin at the opening, or it is the lip's own shine.
     _, parts = cv2.connectedComponents(np.maximum(found, between))
     found[~np.isin(parts, np.unique(parts[between > 0]))] = 0
     grown = np.where(band, cv2.dilate(found, _disc(GROWN * width)), 0)
-    # The opening itself is no source of colours: it is filled, too, and then put back. Nor is its
-    # soft edge, or the dark would spread from it.
-    soft = cv2.dilate(between, _disc(SOFT_EDGE * width))
-    mask = np.maximum(grown, soft).astype(np.uint8)
-    filled = _without_border(_inpainted(source, mask), mask, lips, width)
-    for corner in (mesh.RIGHT_INNER_CORNER, mesh.LEFT_INNER_CORNER):
-        _lighten_corner(filled, places[corner], width)
-    kept = cv2.erode(between, _disc(INSIDE * width))
-    near = np.maximum(grown, between)
-    for corner in (mesh.RIGHT_INNER_CORNER, mesh.LEFT_INNER_CORNER):
-        centre = np.round(places[corner]).astype(int).tolist()
-        cv2.circle(near, centre, round(2 * CORNER_REACH * width), 1, -1)
-    near = cv2.dilate(near, _disc(BORDER / 2 * width))
-    soft_cover = gaussian_blur(near.astype(np.float32), max(0.8, BORDER / 4 * width))
-    soft_cover[kept > 0] = 0
-    changed = (filled - source.astype(np.float32)) * soft_cover[..., None]
-    source[:] = np.round(source + changed).astype(np.uint8)
+    mask = np.maximum(grown, cv2.dilate(between, _disc(SOFT_EDGE * width))).astype(np.uint8)
+    at_corner = np.zeros_like(mask)
+    for corner in places[[mesh.RIGHT_INNER_CORNER, mesh.LEFT_INNER_CORNER]]:
+        centre = np.round(corner).astype(int).tolist()
+        cv2.circle(at_corner, centre, round(CORNER_REACH * width), 1, -1)
+    wedge = at_corner & (shadow > CORNER_DARK)
+    mask |= _dilated(wedge.astype(np.uint8), CORNER_GROWN * width)
+    ends = places[[mesh.RIGHT_MOUTH_CORNER, mesh.LEFT_MOUTH_CORNER]]
+    gaps = np.linalg.norm(
+        places[list(mesh.LIPS_INNER_LOWER)] - places[list(mesh.LIPS_INNER_UPPER)], axis=1
+    )
+    blunt = float(smoothstep(gaps.max(keepdims=True) / width, *BLUNT_GAPS)[0])
+    pointed = _pointed(lips, between, ends, 1 - (1 - POINTED) * blunt)
+    mask |= _dilated(lips - pointed, OUTLINE_SOFT * width)
+    light = source.astype(np.float32) @ LUMA
+    around = light[(mask | lips) == 0]
+    background = (lips == 0) & (light > BACKGROUND * (np.median(around) if len(around) else 255))
+    mask[background] = 0
+    filled = _from_lips_and_skin(source, mask, (lips, pointed), red, width)
+    on_lips, on_skin = (
+        np.minimum(2 * gaussian_blur(mask.astype(np.float32), max(0.8, soft * width)), 1)
+        for soft in (FILL_SOFT, FILL_SOFT_SKIN)
+    )
+    cover = np.where(lips > 0, on_lips, on_skin)  # all of what is masked
+    cover[background | (cv2.erode(between, _disc(INSIDE * width)) > 0)] = 0
+    changed = (filled - source.astype(np.float32)) * cover[..., None]
+    source[:] = np.round(np.clip(source + changed, 0, 255)).astype(np.uint8)
 
 
 def lip_texture(
@@ -173,50 +202,76 @@ def _along_seam(seam: NDArray[np.float64], size: tuple[int, int], reach: float) 
     return (near * np.clip(4 * share * (1 - share), 0, 1)).astype(np.float32)
 
 
-def _without_border(
-    filled: NDArray[np.uint8], mask: NDArray[np.uint8], lips: NDArray[np.uint8], width: float
+def _narrow_shadows(picture: NDArray[np.uint8], width: float) -> Array:
+    """By how much a closing, which fills what is dark and narrow, lightens it: luma, [h, w]."""
+    smooth = gaussian_blur(picture.astype(np.float32), max(0.8, SHADOW_BLUR * width / 2))
+    closed = close_shadows(smooth, SHADOW_WIDEST * width, blur=max(0.8, SHADOW_BLUR * width))
+    return np.asarray((closed - smooth) @ LUMA, np.float32)
+
+
+def _pointed(
+    lips: NDArray[np.uint8], between: NDArray[np.uint8], ends: NDArray[np.float64], left: float
 ) -> NDArray[np.uint8]:
-    """A filled source without the line that is left at the border of its mask, on the lips."""
-    side = min(max(3, round(BORDER * width)), MAX_MEDIAN) | 1
-    disc = _disc(BORDER / 2 * width)
-    border = (cv2.dilate(mask, disc) != cv2.erode(mask, disc)) & (lips > 0)
-    result, reach = filled.copy(), side // 2
-    around = span_of(border.any(1), reach), span_of(border.any(0), reach)
-    smooth = cv2.medianBlur(np.ascontiguousarray(filled[around]), side)
-    cv2.copyTo(smooth, border[around].astype(np.uint8), result[around])
-    return result
+    """Lips [H, W] of which a share `left` is left at the corners `ends` [2, 2]."""
+    from_inside = cv2.distanceTransform(1 - between, cv2.DIST_L2, 3)
+    from_outside = cv2.distanceTransform(lips, cv2.DIST_L2, 3)
+    depth = from_inside / np.maximum(from_inside + from_outside, 1e-6)
+    along = (ends[1] - ends[0]) / max(float((ends[1] - ends[0]) @ (ends[1] - ends[0])), 1.0)
+    x, y = np.meshgrid(np.arange(lips.shape[1]), np.arange(lips.shape[0]))
+    share = (x - ends[0, 0]) * along[0] + (y - ends[0, 1]) * along[1]
+    thick = left + (1 - left) * smoothstep(np.minimum(share, 1 - share), *POINTED_ENDS)
+    return lips * (depth <= thick)
 
 
-def _inpainted(source: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A source whose masked places are filled from around them, on a smaller picture."""
+def _from_lips_and_skin(
+    source: NDArray[np.uint8],
+    mask: NDArray[np.uint8],
+    lips: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+    red: Array,
+    width: float,
+) -> Array:
+    """Colours that masked places would have without the opening, float32 [H, W, 3].
+
+    Args:
+        source: RGB uint8 [H, W, 3].
+        mask: 1 where the source's colours are not to be used, [H, W].
+        lips: 1 inside the lips' outline, and where to be filled with their colour, [H, W] each.
+        red: Colour of the lips, RGB 0..255.
+        width: Of the mouth, pixels of the source.
+    """
     rows, columns = mask.shape
     size = (-(-columns // FILL_STEP), -(-rows // FILL_STEP))
-    few, hidden = (
-        cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (source, 255 * mask)
+    few, hidden, on_lips, filled_red = (
+        cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        for image in (source, OPAQUE * mask, *(OPAQUE * one for one in lips))
     )
-    few = cv2.inpaint(few, hidden, FILL_RADIUS / FILL_STEP, cv2.INPAINT_TELEA)
-    filled = cv2.resize(few, (columns, rows), interpolation=cv2.INTER_LINEAR)
-    return np.where(mask[..., None] > 0, filled, source).astype(np.uint8)
+    unit = width / FILL_STEP
+    away = cv2.distanceTransform((hidden == 0).astype(np.uint8), cv2.DIST_L2, 3)
+    known = np.clip(away / (MIXED * unit), 0, 1) ** 2 * (1 - MIXED_WEIGHT) + MIXED_WEIGHT
+    # The lips' outline is a mixture, too.
+    inner = cv2.erode(on_lips, _disc(OUTLINE_SOFT * unit)) == OPAQUE
+    known *= (inner & (hidden == 0)).astype(np.float32)
+    skin = (hidden == 0) & (on_lips == 0)
+    median = np.median(few[skin], axis=0) if skin.any() else red
+    skin &= few @ LUMA < BACKGROUND * float(median @ LUMA)
+    of_lips = _spread(few, known, unit, otherwise=red)
+    of_skin = _spread(few, skin.astype(np.float32), unit, otherwise=median)
+    share = gaussian_blur(filled_red / OPAQUE, max(0.8, OUTLINE_SOFT * unit))
+    filled = of_skin + (of_lips - of_skin) * three_channels(share)
+    whole = cv2.resize(filled, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(whole, np.float32)
 
 
-def _lighten_corner(picture: NDArray[np.uint8], corner: NDArray[np.float64], width: float) -> None:
-    """Fade the dark wedge around a corner, in place: closed lips have none.
+def _spread(colours: Array, weight: Array, unit: float, *, otherwise: Array) -> Array:
+    """Colours [h, w, 3] blurred over the places that have a weight [h, w] (normalized convolution).
 
-    The opening must be filled in: a closing fills what is dark and narrow.
+    H. Knutsson, C.-F. Westin, "Normalized and differential convolution", CVPR 1993.
     """
-    reach = CORNER_REACH * width
-    low = np.maximum((corner - 2 * reach).astype(int), 0)
-    high = np.minimum((corner + 2 * reach).astype(int) + 1, picture.shape[1::-1])
-    if (high - low < 3).any():
-        return
-    view = picture[low[1] : high[1], low[0] : high[0]]
-    smooth = gaussian_blur(view.astype(np.float32), max(0.8, CORNER_BLUR * width / 2))
-    filled = close_shadows(smooth, CORNER_WEDGE * width, blur=max(0.8, CORNER_BLUR * width))
-    x, y = np.meshgrid(np.arange(low[0], high[0]), np.arange(low[1], high[1]))
-    near = np.exp(-(((x - corner[0]) ** 2 + (y - corner[1]) ** 2) / reach**2))
-    # Added, not multiplied: dark pixels are red or blue by chance, and would light up so.
-    lightened = view + (CORNER_FADES * near)[..., None] * np.maximum(filled - smooth, 0)
-    view[:] = np.clip(lightened, 0, 255).astype(np.uint8)
+    stacked = np.dstack([colours * weight[..., None], weight]).astype(np.float32)
+    near, wide = (gaussian_blur(stacked, max(0.8, across * unit)) for across in (NEAR, WIDE))
+    total = near + np.float32(WIDE_WEIGHT) * wide
+    total += np.float32(FALLBACK_WEIGHT) * np.append(otherwise, 1).astype(np.float32)
+    return np.asarray(total[..., :3] / total[..., 3:], np.float32)
 
 
 def _pale(colours: NDArray[np.uint8], red: Array) -> NDArray[np.bool_]:
@@ -242,6 +297,10 @@ def _filled(outline: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.u
     fixed = np.round(outline * 2**SUBPIXEL_BITS).astype(np.int32)
     cv2.fillPoly(inside, [fixed], 1, cv2.LINE_8, SUBPIXEL_BITS)
     return inside
+
+
+def _dilated(mask: NDArray[np.uint8], radius: float) -> NDArray[np.uint8]:
+    return cv2.dilate(mask, _disc(radius)).astype(np.uint8)
 
 
 def _disc(radius: float) -> NDArray[np.uint8]:
