@@ -103,6 +103,24 @@ def test_the_grain_of_a_shut_lid_does_not_show_the_eye_that_it_covers() -> None:
     assert np.abs(shut(light=True) - shut(light=False))[:90].max() <= 2
 
 
+def test_a_lid_comes_out_of_a_low_brow_s_shade_only_as_it_shuts() -> None:
+    picture, _ = drawn_eye(glasses=False)
+    low, lids = BROW + np.array([0, 16]), (curve(-HALF_HEIGHT), curve(HALF_HEIGHT))
+    eye = np.round(np.concatenate([curve(-HALF_HEIGHT), [[250, 60], [50, 60]]])).astype(np.int32)
+    shade = np.zeros(picture.shape[:2], np.uint8)
+    cv2.fillPoly(shade, [eye], 255)
+    picture[shade > 0] = (0.45 * picture[shade > 0]).astype(np.uint8)
+    cv2.line(picture, (70, 72), (230, 72), (70, 50, 40), 8)
+    skin = picture[165:175, 130:171].mean()
+
+    def lid(closed: float) -> float:
+        shown = picture.copy()
+        Eye(shown, *lids, low).paint(shown, closed=closed, look=(0.0, 0.0))
+        return float(shown[100:110, 130:171].mean() / skin)
+
+    assert lid(0.5) + 0.02 < lid(1.0) > 0.8
+
+
 def test_hair_that_hangs_above_an_eye_stays_in_a_blink() -> None:
     picture, _ = drawn_eye(glasses=False)
     for x in range(120, 181, 12):

@@ -48,10 +48,15 @@ GRAIN_DEVIATIONS = 2.0  # of a grainy picture's fine structure, which lids have,
 EDGE_STRETCH, MOST_STRETCH = 0.55, 3.0
 # What is drawn down may be a brow's or a socket's shade. Where its light, over so much of an eye
 # width, is less than this share of the skin's below, so much of the difference stays, and so much
-# of its tint, as an exponent: of a lid that is stretched little, which is its own, and of much (2.8
-# under a low brow, 1.8 to 2.2 else). Where that begins, shares of the way from brow to lashes.
+# of its tint, as an exponent: of a lid that is stretched little, which is its own, and of much
+# (shut ones: 2.8 under a low brow, 1.8 to 2.2 else). Over that share of the half width stretch is
+# measured. Where that begins, shares of the way from brow to lashes.
 EVEN_OVER, SHADED, SHADE_STAYS, TINT_STAYS = 0.06, 0.90, (1.0, 0.15), (0.5, 0.1)
-STRETCHED, DEEPER = (2.25, 2.65), 1.0  # skin in shade is more coloured: exponent by loss of light
+STRETCHED, STRETCH_OF, DEEPER = (
+    (2.25, 2.65),
+    0.8,
+    1.0,
+)  # skin in shade is more coloured: exponent by loss of light
 EVEN_FROM = (0.15, 0.50)
 # A shut lid is one surface: of what is darker than the mean of the lid around it, over so many eye
 # widths, so much stays. What makes the lid dark as a whole, as make-up does, is in that mean.
@@ -132,22 +137,26 @@ class LidSkin:
             float32 [rows, columns, C].
         """
         place, spread = self._place, EVEN_OVER * self._width
+        middle = np.abs(place.x) < STRETCH_OF * place.half  # all of a lid alike, or it is patchy
+        long, open_ = (float((end - place.top)[middle].mean()) for end in (shut, lid))
+        stretch = long / max(open_, 1.0)
         rows, columns = drawn.shape[:2]
         step = max(1, round(spread / SPREAD_PIXELS))  # on a smaller picture
         size = (-(-columns // step), -(-rows // step))
-        colours, below, y, top, floor, edge, lid = (
+        colours, below, y, top, edge, lid = (
             np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_AREA), np.float32)
             for one in (
                 drawn,
                 self.below[part],
-                *(one[part] for one in (place.y, place.top, place.floor, shut, lid)),
+                *(one[part] for one in (place.y, place.top, shut, lid)),
             )
         )
         colours, below = colours[..., :3], below[..., :3]
         top = np.minimum(top, lid - 1)
         weight = min(2 * closed, 1) * smoothstep((y - top) / np.maximum(edge - top, 1), *EVEN_FROM)
-        stretch = (floor - top) / np.maximum(lid - top, 1)
-        stays, tinted = (np.interp(stretch, STRETCHED, one) for one in (SHADE_STAYS, TINT_STAYS))
+        stays, tinted = (
+            float(np.interp(stretch, STRETCHED, one)) for one in (SHADE_STAYS, TINT_STAYS)
+        )
         below = np.maximum(below, 1)
         share = np.maximum(gaussian_blur(colours, spread / step), 1) / below
         light = np.maximum(share @ LUMA, 1e-2)
@@ -159,11 +168,11 @@ class LidSkin:
         usual = (below / (below @ LUMA)[..., None]) ** (DEEPER * (1 - light * gain).clip(0))[
             ..., None
         ]
-        gain = gain[..., None] * (share / light[..., None] / usual) ** (tinted - 1)[..., None]
+        gain = gain[..., None] * (share / light[..., None] / usual) ** (tinted - 1)
         whole = np.ones((*gain.shape[:2], drawn.shape[2]), np.float32)
         whole[..., :3] += weight[..., None] * (gain - 1)
-        gain = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(drawn * gain, np.float32)
+        whole = np.asarray(cv2.resize(whole, (columns, rows)), np.float32)
+        return np.asarray(drawn * whole, np.float32)
 
     def above(self, lashes: Array) -> Array:
         """The colour of the skin above the eye only, continued over it, [h, w, C].
