@@ -6,6 +6,8 @@ from posing import pose
 
 from multitalk.engines.warp.displacement import Grid, displace_points
 from multitalk.engines.warp.expressions import EXPRESSIONS
+from multitalk.engines.warp.eye_rest import EYES
+from multitalk.engines.warp.eyes import points_at_rest
 from multitalk.engines.warp.face_frame import HeadFrame, MouthLayout
 from multitalk.engines.warp.head_motion import foreshortening
 from multitalk.engines.warp.rig import InnerLips, Rig, build_rig
@@ -128,6 +130,29 @@ def test_raised_brows_open_the_eyes_a_little(rig: Rig) -> None:
     )
     assert 0.08 * brow < upper < 0.35 * brow
     assert upper > 2 * lower
+
+
+def test_raised_brows_and_squints_move_lids_as_they_rest_rather_than_as_photographed(
+    portrait: NDArray[np.uint8], face: FaceLandmarks, rig: Rig
+) -> None:
+    shut = face.points.copy()
+    for upper, lower, *_ in EYES:
+        shut[list(upper)] += 0.9 * (shut[list(lower)] - shut[list(upper)])
+    rested = points_at_rest(portrait, shut)
+    assert 0.26 < np.mean(FaceLandmarks(rested.astype(np.float32)).eye_openings) < 0.36
+    from_shut = build_rig(FaceLandmarks(shut), picture_size=SIZE, rested=rested)
+    np.testing.assert_array_equal(from_shut.points, shut)
+
+    def opens(one: Rig, **weights: float) -> float:
+        """Pixels by which lids that rest move apart."""
+        field = one.upper.displacement(pose(**weights).weights)
+        lids = [one.rested[list(EYES[0][side])[3:-3], :2] for side in (0, 1)]
+        upper, lower = (displace_points(lid, field, one.upper.grid) - lid for lid in lids)
+        return float((upper - lower)[:, 1].mean())
+
+    for weights in ({"brow": 0.8}, {"squint": 0.6}):
+        open_eye, shut_eye = (opens(one, **weights) for one in (rig, from_shut))
+        assert 0.6 < shut_eye / open_eye < 1.6
 
 
 def test_a_low_brow_rises_less_and_an_arched_one_rises_as_a_whole(

@@ -269,6 +269,24 @@ def eye_notice(
     return "eyes_stay" if seen.eyes and not painted else None
 
 
+def points_at_rest(
+    picture: NDArray[np.uint8], points: NDArray[np.floating]
+) -> NDArray[np.floating]:
+    """Landmarks [478, 3] with the lids as they rest, which may be more open than photographed.
+
+    Args:
+        picture: uint8 [H, W, C].
+        points: Landmarks, [478, 3] pixels.
+    """
+    places = points[:, :2].astype(np.float64)
+    seen = _seen(picture, points, places)
+    rested = points.copy()
+    for eye in seen.eyes:
+        if rest := rest_of(points, places, eye, seen.opening):
+            rested[list(eye[0]), :2], rested[list(eye[1]), :2] = rest.upper, rest.lower
+    return rested
+
+
 def _seen(
     picture: NDArray[np.uint8], points: NDArray[np.floating], places: NDArray[np.float64]
 ) -> _Seen:

@@ -426,7 +426,7 @@ def _opens_eyes(rig: Rig) -> Array:
     Those of the head's movements are 0: they foreshorten irises, too.
     """
     upper, lower = (
-        rig.points[[*right[3:-3], *left[3:-3]], :2]
+        rig.rested[[*right[3:-3], *left[3:-3]], :2]
         for right, left in (
             (mesh.RIGHT_EYE_UPPER, mesh.LEFT_EYE_UPPER),
             (mesh.RIGHT_EYE_LOWER, mesh.LEFT_EYE_LOWER),

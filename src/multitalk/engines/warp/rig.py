@@ -7,7 +7,7 @@ landmarks, held still by anchors around the face.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,7 @@ class Rig:
 
     Attributes:
         points: Landmarks in the picture, float64 [478, 3] pixels.
+        rested: The same with the lids as they rest.
         frame: The head's axes and sizes.
         layout: The landmarks around the mouth.
         upper: Fields of all but the lower lip and what moves with it; order of `WEIGHTS`.
@@ -75,6 +76,7 @@ class Rig:
     """
 
     points: NDArray[np.float64]
+    rested: NDArray[np.float64]
     frame: HeadFrame
     layout: MouthLayout
     upper: DisplacementBasis
@@ -145,6 +147,7 @@ def build_rig(
     lattice_steps: int = 40,
     matte: Matte | None = None,
     mouth_covered: bool = False,
+    rested: NDArray[np.floating] | None = None,
 ) -> Rig:
     """Make the rig of one head.
 
@@ -155,8 +158,10 @@ def build_rig(
         lattice_steps: Steps of the lattice per face height.
         matte: Of the person; None: movements fade over what is around them.
         mouth_covered: From `covered_mouth.is_covered`.
+        rested: From `eyes.points_at_rest`; None: lids rest as photographed.
     """
     points = face.points.astype(np.float64)
+    rested = points if rested is None else rested.astype(np.float64)
     frame = HeadFrame.of(face)
     layout = MouthLayout.of(frame)
     centre = frame.origin[:2]
@@ -164,7 +169,14 @@ def build_rig(
     anchors = Anchors.around(points, frame, layout, grid)
     mask = neighbour_mask(grid.coordinates(), centre, neighbours, frame.height)
     lips = InnerLips.of(points, frame, grid)
-    upper, lower = _expression_fields(points, frame, layout, anchors=anchors, grid=grid, mask=mask)
+    upper, lower = _expression_fields(
+        rested,
+        replace(frame, local=(rested - frame.origin) @ frame.axes.T),
+        layout,
+        anchors=anchors,
+        grid=grid,
+        mask=mask,
+    )
     expressions = close_lips(lips, upper, lower)
     seen = Silhouette.of(matte, grid) if matte is not None else None
     falloff = head_falloff(frame, grid, seen) * mask[..., None]
@@ -179,6 +191,7 @@ def build_rig(
     )
     return Rig(
         points=points,
+        rested=rested,
         frame=frame,
         layout=layout,
         upper=upper_basis,

@@ -11,6 +11,7 @@ from multitalk.engines.base import Scene
 from multitalk.engines.faces import faces_of_speakers, find_scene_faces
 from multitalk.engines.warp.backdrop import fill_behind
 from multitalk.engines.warp.covered_mouth import is_covered
+from multitalk.engines.warp.eyes import points_at_rest
 from multitalk.engines.warp.face_frame import HeadFrame
 from multitalk.engines.warp.lip_fit import fit_open_lips
 from multitalk.engines.warp.matte import Matte
@@ -141,6 +142,7 @@ def _rig_all(
             lattice_steps=quality.lattice_steps,
             matte=matte,
             mouth_covered=is_covered(picture, face.points, face.height),
+            rested=points_at_rest(picture, face.points),
         )
         for face, others, matte in zip(faces, neighbours, mattes, strict=True)
     ]
