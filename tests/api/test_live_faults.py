@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import struct
+import subprocess
 from collections.abc import Iterator
 
 import numpy as np
@@ -26,7 +27,8 @@ from multitalk.serving.api.live.session import open_session
 from multitalk.serving.api.models import LiveOptions
 from multitalk.serving.live import piped_process
 from multitalk.serving.live.messages import Message, MessageKind
-from multitalk.serving.live.piped_process import PipedProcess, ProcessEnded
+from multitalk.serving.live.piped_process import ProcessEnded
+from multitalk.serving.live.process_forks import ProcessForks
 from patience import PATIENCE_SECONDS, wait_until
 
 
@@ -68,11 +70,11 @@ def test_only_what_the_client_must_change_is_final(server, monkeypatch, error, c
 
 
 def test_a_process_that_cannot_be_started_is_told(server, monkeypatch):
-    async def refuse(*_: object, **__: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
-    monkeypatch.setattr(server.services.live, "_take", lambda: PipedProcess.start("none"))
+    monkeypatch.setattr(server.services.live, "_forks", ProcessForks("none"))
+    monkeypatch.setattr(subprocess, "Popen", refuse)
     with connected(server) as live:
         live.send(**SMALL)
         assert live.message("error")["code"] == "internal_error"

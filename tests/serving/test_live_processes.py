@@ -4,19 +4,37 @@ import asyncio
 import io
 import os
 import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from multitalk.errors import InternalError
 from multitalk.live import LiveFrame
 from multitalk.serving.live import piped_process
 from multitalk.serving.live.messages import HEAD, Message, MessageKind, MessageReader
-from multitalk.serving.live.piped_process import PipedProcess, ProcessHangs
+from multitalk.serving.live.piped_process import PipedProcess, ProcessEnded, ProcessHangs
+from multitalk.serving.live.process_forks import ProcessForks
 from multitalk.serving.live.session_process import SessionProcess
-from multitalk.serving.live.sessions import SESSION_MODULE, LiveSessions
+from multitalk.serving.live.sessions import SESSION_MODULE
 from patience import PATIENCE_SECONDS
 
+# A process that forks once: a machine that has no room for another process.
+NO_SECOND_FORK = """
+import os
+fork, forked = os.fork, []
+
+def fork_once():
+    if forked:
+        raise OSError(11, "Resource temporarily unavailable")
+    forked.append(1)
+    return fork()
+
+os.fork = fork_once
+"""
 MESSAGE = Message(MessageKind.RECORDED_PART, bytes(range(200)))
 
 
@@ -69,12 +87,22 @@ class FullPipe:
             await asyncio.Event().wait()
 
 
+@asynccontextmanager
+async def forking() -> AsyncIterator[ProcessForks]:
+    forks = ProcessForks(SESSION_MODULE)
+    try:
+        yield forks
+    finally:
+        await forks.close()
+
+
 @pytest.mark.parametrize("waiting", [[300, 200, 100, 0], [300, 200, 200]], ids=["slow", "hanging"])
 def test_only_a_process_that_takes_nothing_is_killed(monkeypatch, waiting):
     monkeypatch.setattr(piped_process, "HANGING_SECONDS", 0.01)
     killed: list[int] = []
     monkeypatch.setattr(os, "killpg", lambda pid, _: killed.append(pid))
-    process = PipedProcess(SimpleNamespace(pid=7, returncode=None), FullPipe(waiting), None)
+    monkeypatch.setattr(os, "kill", lambda *_: None)
+    process = PipedProcess(7, FullPipe(waiting), None, None)
     try:
         asyncio.run(asyncio.wait_for(process.send(MESSAGE), PATIENCE_SECONDS))
     except ProcessHangs:
@@ -90,100 +118,111 @@ def test_what_is_sent_to_a_process_that_is_stopped_is_bounded_and_it_is_killed(m
             await process.send(Message(MessageKind.AUDIO, bytes(2**16)))
 
     async def run() -> int | None:
-        process = await PipedProcess.start(SESSION_MODULE)
-        os.kill(process.process.pid, signal.SIGSTOP)
-        with pytest.raises(ProcessHangs):
-            await fill(process)
-        with pytest.raises(ProcessHangs):
-            await process.receive()
-        await process.end()
-        return process.process.returncode
+        async with forking() as forks:
+            process = await forks.start()
+            os.kill(process.pid, signal.SIGSTOP)
+            with pytest.raises(ProcessHangs):
+                await fill(process)
+            with pytest.raises(ProcessHangs):
+                await process.receive()
+            await process.end()
+        return process.returncode
 
     assert asyncio.run(asyncio.wait_for(run(), PATIENCE_SECONDS)) == -signal.SIGKILL
 
 
-class HeldStarts:
-    """In place of `PipedProcess.start`: starts that wait until they may go on.
-
-    Attributes:
-        may_go_on: Set it to let them.
-        ended: How many of the processes were ended.
-        fail: Whether they fail then.
-    """
-
-    def __init__(self) -> None:
-        self.may_go_on = asyncio.Event()
-        self.started = self.ended = 0
-        self.fail = False
-
-    async def __call__(self, _: str) -> "HeldStarts":
-        self.started += 1
-        await self.may_go_on.wait()
-        if self.fail:
-            raise OSError("no more processes")
-        return self
-
-    @property
-    def process(self) -> SimpleNamespace:
-        return SimpleNamespace(returncode=None, pid=0)
-
-    async def end(self) -> None:
-        self.ended += 1
-
-
 @pytest.fixture
-def check(monkeypatch):
-    """Runs a coroutine function with sessions whose processes start when they may."""
+def check():
+    """Runs a coroutine function with forks, which end with it."""
 
-    def run(checked) -> None:
+    def run(checked: Callable[[ProcessForks], Awaitable[None]]) -> None:
         async def bounded() -> None:
-            starts = HeldStarts()
-            monkeypatch.setattr(PipedProcess, "start", starts)
-            await asyncio.wait_for(checked(LiveSessions(2), starts), PATIENCE_SECONDS)
+            async with forking() as forks:
+                await asyncio.wait_for(checked(forks), PATIENCE_SECONDS)
 
         asyncio.run(bounded())
 
     return run
 
 
-def test_sessions_that_open_together_share_one_process_in_reserve(check):
-    async def checked(sessions: LiveSessions, starts: HeldStarts) -> None:
-        for _ in range(3):
-            sessions.warm()
-            await asyncio.sleep(0)
-        starts.may_go_on.set()
-        await sessions.close()
-        assert (starts.started, starts.ended) == (1, 1)
+def test_processes_that_start_together_are_forks_of_one_and_end_apart(check):
+    async def checked(forks: ProcessForks) -> None:
+        first, second = await asyncio.gather(forks.start(), forks.start())
+        assert parent_of(first.pid) == parent_of(second.pid) != os.getpid()
+        await first.end()
+        assert not is_there(first.pid)
+        assert parent_of(second.pid) == forks._server.pid
+        await second.end()
+        assert not is_there(second.pid)
+
+    check(checked)
+
+
+def test_what_processes_are_forked_from_is_replaced_once_it_has_ended(check):
+    async def checked(forks: ProcessForks) -> None:
+        lost = await forks.start()
+        os.kill(forks._server.pid, signal.SIGKILL)
+        with pytest.raises(ProcessEnded):
+            await lost.receive()
+        await lost.end()
+        await asyncio.gather(*[(await forks.start()).end() for _ in range(2)])
+
+    check(checked)
+
+
+def test_where_no_process_can_be_forked_those_that_run_go_on(check, tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(NO_SECOND_FORK)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+
+    async def checked(forks: ProcessForks) -> None:
+        first = await forks.start()
+        with pytest.raises(InternalError):
+            await forks.start()
+        assert parent_of(first.pid) == forks._server.pid
+        await first.end()
 
     check(checked)
 
 
 def test_a_process_that_starts_while_the_server_ends_is_ended(check):
-    async def checked(sessions: LiveSessions, starts: HeldStarts) -> None:
-        sessions.warm()
+    async def checked(forks: ProcessForks) -> None:
+        starting = asyncio.create_task(forks.start())
         await asyncio.sleep(0)
-        closing = asyncio.create_task(sessions.close())
-        await asyncio.sleep(0)
-        sessions.warm()
-        starts.may_go_on.set()
-        await closing
-        await asyncio.sleep(0)
-        assert (starts.started, starts.ended) == (1, 1)
+        forked_from = forks._server.pid
+        await forks.close()
+        for start in (starting, forks.start()):
+            with pytest.raises(InternalError):
+                await start
+        assert not is_there(forked_from)
 
     check(checked)
 
 
-def test_a_process_in_reserve_that_could_not_start_stops_no_session(check):
-    async def checked(sessions: LiveSessions, starts: HeldStarts) -> None:
-        starts.fail = True
-        starts.may_go_on.set()
-        sessions.warm()
-        await asyncio.sleep(0.01)
-        starts.fail = False
-        assert await sessions._take() is starts
-        assert starts.started == 2
+def test_a_process_whose_client_leaves_while_it_starts_is_ended(check):
+    async def checked(forks: ProcessForks) -> None:
+        await (await forks.start()).end()
+        starting = asyncio.create_task(forks.start())
+        await asyncio.sleep(0)
+        starting.cancel()
+        await asyncio.wait({starting})
+        assert children_of(forks._server.pid) == []
 
     check(checked)
+
+
+def is_there(process: int) -> bool:
+    return Path(f"/proc/{process}").exists()
+
+
+def parent_of(process: int) -> int:
+    stat = Path(f"/proc/{process}/stat").read_text()
+    return int(stat[stat.rindex(")") :].split()[2])
+
+
+def children_of(process: int) -> list[int]:
+    return [
+        int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    ]
 
 
 def test_a_key_frame_that_is_asked_for_while_a_frame_is_packed_comes_next(monkeypatch):

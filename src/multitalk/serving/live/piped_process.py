@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import signal
-import sys
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +16,6 @@ logger = logging.getLogger(__name__)
 
 END_SECONDS = 2.0
 HANGING_SECONDS = 10.0  # without a sign of life, after which a process is killed
-# What the process may know of the server's environment.
-_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR")
 
 
 class ProcessEnded(InternalError):
@@ -39,45 +37,23 @@ class PipedProcess:
     """A process and its two pipes; both carry messages.
 
     Attributes:
-        process: The process, the leader of a group of its own.
+        pid: Of the process, the leader of a group of its own.
         commands: Messages to it.
         output: Messages from it.
+        reap: Kills it if it runs, and says how it ended, if that is known.
+        returncode: How it ended, once `end` has returned.
     """
 
-    process: asyncio.subprocess.Process
+    pid: int
     commands: asyncio.StreamWriter
     output: asyncio.StreamReader
+    reap: Callable[[], Awaitable[int | None]]
+    returncode: int | None = None
 
     def __post_init__(self) -> None:
         self._messages = MessageReader(self.output)
         self._received = 0  # messages
         self._hangs = False
-
-    @classmethod
-    async def start(cls, module: str) -> "PipedProcess":
-        """Start a module, without the server's environment.
-
-        Raises:
-            InternalError: It does not start.
-        """
-        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                module,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                env=environment,
-                start_new_session=True,
-            )
-        except OSError as error:  # no more processes, memory or descriptors
-            logger.error("a process of a live session does not start: %s", error)
-            raise InternalError("live_session_ended") from error
-        if process.stdin is None or process.stdout is None:
-            raise InternalError("live_session_ended")
-        return cls(process, process.stdin, process.stdout)
 
     async def send(self, message: Message) -> None:
         """Send a message; waits while the process is behind, but goes on taking messages.
@@ -133,11 +109,9 @@ class PipedProcess:
     async def end(self) -> None:
         """Close the commands, which ends the process; kill it if that does not."""
         self.commands.close()
-        try:
+        with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._drain(), END_SECONDS)
-        except asyncio.TimeoutError:
-            self._kill()
-            await self.process.wait()
+        self.returncode = await self.reap()
 
     def _ended(self) -> ProcessEnded:
         return ProcessHangs() if self._hangs else ProcessEnded()
@@ -145,16 +119,16 @@ class PipedProcess:
     def _killed(self) -> ProcessHangs:
         """Kill the process, which hangs; the error that says so."""
         self._hangs = True
-        logger.error("process %d of a live session hangs and is killed", self.process.pid)
+        logger.error("process %d of a live session hangs and is killed", self.pid)
         self._kill()
         return ProcessHangs()
 
     def _kill(self) -> None:
-        if self.process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+        if self.returncode is None:
+            for kill in (os.kill, os.killpg):  # it may not lead its group yet
+                with suppress(ProcessLookupError):
+                    kill(self.pid, signal.SIGKILL)
 
     async def _drain(self) -> None:
         while await self.output.read(2**16):
             pass
-        await self.process.wait()

@@ -1,7 +1,7 @@
 """A live session's process: an avatar, its video encoder, and messages on stdin and stdout.
 
-`python -m multitalk.serving.live.session_process`. It loads its libraries before its first message,
-so that the server may keep one in reserve. It decodes the client's picture itself, without the
+`python -m multitalk.serving.live.session_process`, or, in the server, a fork of a process that has
+loaded its libraries (`forking_process`). It decodes the client's picture itself, without the
 server's environment and files.
 """
 

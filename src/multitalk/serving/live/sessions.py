@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 from multitalk.errors import InternalError, MultiTalkError, TooManyRequests
@@ -15,6 +15,7 @@ from multitalk.serving.live.messages import (
     json_message,
 )
 from multitalk.serving.live.piped_process import PipedProcess
+from multitalk.serving.live.process_forks import ProcessForks
 from multitalk.serving.sandbox.ipc import MalformedReply, error_from_json
 
 START_SECONDS = 30.0
@@ -39,7 +40,7 @@ class LiveSession:
     @property
     def pid(self) -> int:
         """Number of the process."""
-        return self._process.process.pid
+        return self._process.pid
 
     async def receive(self) -> Message:
         """The next frame, figures, or refusal.
@@ -80,7 +81,7 @@ class LiveSession:
 
 
 class LiveSessions:
-    """All live sessions of a server, and one process in reserve.
+    """All live sessions of a server, and what their processes are forked from.
 
     Args:
         limit: How many there may be.
@@ -94,8 +95,7 @@ class LiveSessions:
         self.limit = limit
         self.count = 0
         self.pids: list[int] = []
-        self._reserve: asyncio.Task[PipedProcess] | None = None
-        self._is_closed = False
+        self._forks = ProcessForks(SESSION_MODULE)
 
     def check_room(self) -> None:
         """Refuse another session where there is no room for it.
@@ -124,40 +124,20 @@ class LiveSessions:
         self.count += 1
         process: PipedProcess | None = None
         try:
-            process = await self._take()
+            process = await self._forks.start()
             session = LiveSession(process, await _begin(process, options))
             self.pids.append(session.pid)
             yield session
         finally:
             self.count -= 1
             if process is not None:
-                if process.process.pid in self.pids:
-                    self.pids.remove(process.process.pid)
+                if process.pid in self.pids:
+                    self.pids.remove(process.pid)
                 await process.end()
 
-    def warm(self) -> None:
-        """Start a process in reserve, unless there is one, so that the next session begins sooner.
-
-        Returns at once; whoever asks may go before it has started.
-        """
-        if self._reserve is None and not self._is_closed:
-            self._reserve = asyncio.create_task(PipedProcess.start(SESSION_MODULE))
-
     async def close(self) -> None:
-        """End the process in reserve; sessions end with their contexts."""
-        self._is_closed = True
-        reserve, self._reserve = self._reserve, None
-        if reserve is not None:
-            with suppress(Exception):  # it could not start
-                await (await reserve).end()
-
-    async def _take(self) -> PipedProcess:
-        """The process in reserve, or a new one where that has not started, or has ended."""
-        if self._reserve is not None and self._reserve.done():
-            reserve, self._reserve = self._reserve, None
-            if reserve.exception() is None and reserve.result().process.returncode is None:
-                return reserve.result()
-        return await PipedProcess.start(SESSION_MODULE)
+        """End all processes, and start no more."""
+        await self._forks.close()
 
 
 async def _begin(process: PipedProcess, options: Mapping[str, Any]) -> Mapping[str, Any]:

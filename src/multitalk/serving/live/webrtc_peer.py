@@ -20,6 +20,7 @@ from multitalk.serving.live.messages import (
     unpack_frame,
 )
 from multitalk.serving.live.piped_process import PipedProcess, ProcessEnded
+from multitalk.serving.live.process_forks import ProcessForks
 from multitalk.serving.live.sessions import refusal
 
 PEER_MODULE = "multitalk.serving.live.peer_process"
@@ -127,16 +128,6 @@ class StartingPeer:
         return WebRtcPeer(self._process, message.json()["sdp"])
 
 
-@asynccontextmanager
-async def starting_peer() -> AsyncIterator[StartingPeer]:
-    """A peer's process, while the context is open."""
-    process = await PipedProcess.start(PEER_MODULE)
-    try:
-        yield StartingPeer(process)
-    finally:
-        await process.end()
-
-
 logger = logging.getLogger(__name__)
 
 # Talks until the client leaves; sets the future to the answer for the client.
@@ -154,6 +145,16 @@ class WebRtcSessions:
 
     def __init__(self) -> None:
         self._sessions: dict[str, _Running] = {}
+        self._forks = ProcessForks(PEER_MODULE)
+
+    @asynccontextmanager
+    async def starting_peer(self) -> AsyncIterator[StartingPeer]:
+        """A peer's process, while the context is open."""
+        process = await self._forks.start()
+        try:
+            yield StartingPeer(process)
+        finally:
+            await process.end()
 
     async def open(self, owner: str, converse: Conversation) -> tuple[str, str]:
         """Start a conversation in the background; its id, and the answer for the client.
@@ -190,6 +191,7 @@ class WebRtcSessions:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._forks.close()
 
 
 async def _run(converse: Conversation, answered: asyncio.Future[str]) -> None:

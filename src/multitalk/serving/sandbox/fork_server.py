@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import subprocess
+from collections.abc import Sequence
 from typing import Any
 
 from multitalk.confinement.run import start_confined
@@ -107,12 +109,7 @@ class ForkServer:
         parent_end.setblocking(False)
         try:
             with child_end:
-                starting = asyncio.ensure_future(self._command(f"fork {name}", child_end))
-                try:
-                    pid = await asyncio.shield(starting)
-                except asyncio.CancelledError:  # it is started, or will be
-                    await self._kill(await starting)
-                    raise
+                pid = await self.fork_with(name, [child_end.fileno()])
             try:
                 return Fork(pid, *await asyncio.open_unix_connection(sock=parent_end))
             except BaseException:
@@ -122,13 +119,34 @@ class ForkServer:
             parent_end.close()
             raise
 
+    async def fork_with(self, name: str, descriptors: Sequence[int]) -> int:
+        """Fork a process that is given these descriptors; its process id.
+
+        Raises:
+            ForkServerFailed: It cannot be forked.
+        """
+        starting = asyncio.ensure_future(self._command(f"fork {name}", descriptors))
+        try:
+            pid = await asyncio.shield(starting)
+        except asyncio.CancelledError:  # it is started, or will be
+            if (pid := await starting) > 0:
+                await self._kill(pid)
+            raise
+        if pid < 0:
+            raise ForkServerFailed(os.strerror(-pid))
+        return pid
+
     async def end(self, fork: Fork) -> int | None:
         """Kill a fork if it runs; its exit status, or None where it is unknown.
 
         The kill is shielded from cancellation.
         """
         fork.close_connection()
-        return await asyncio.shield(asyncio.ensure_future(self._kill(fork.pid)))
+        return await self.end_process(fork.pid)
+
+    async def end_process(self, pid: int) -> int | None:
+        """As `end`, of a process that `fork_with` has forked."""
+        return await asyncio.shield(asyncio.ensure_future(self._kill(pid)))
 
     async def _kill(self, pid: int) -> int | None:
         with contextlib.suppress(ForkServerFailed):
@@ -150,10 +168,9 @@ class ForkServer:
             await asyncio.sleep(0.01)
         self._control.close()
 
-    async def _command(self, command: str, attached: socket.socket | None = None) -> int:
+    async def _command(self, command: str, descriptors: Sequence[int] = ()) -> int:
         """Send a command; the number that it answers."""
         loop = asyncio.get_running_loop()
-        descriptors = [] if attached is None else [attached.fileno()]
         async with self._lock:
             try:
                 line = command.encode() + b"\n"

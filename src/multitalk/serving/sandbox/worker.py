@@ -9,7 +9,6 @@ socket with one command a line:
 """
 
 import errno
-import gc
 import os
 import resource
 import select
@@ -21,6 +20,7 @@ import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -30,6 +30,7 @@ from multitalk.confinement.confine import code_paths
 from multitalk.confinement.kernel import die_with_parent, forbid_files, forbid_system_calls
 from multitalk.disk import DISK_ERRORS, work_disk_error
 from multitalk.errors import MultiTalkError
+from multitalk.serving.sandbox import forking
 from multitalk.serving.sandbox.ipc import encode_frame, error_to_json, receive_frame
 
 NICE_INCREMENT = 5  # nice(2): about a third of the CPU time on a busy machine
@@ -66,35 +67,15 @@ def main() -> None:
             if module in not_loaded:
                 not_loaded.remove(module)
                 prepare(module)
-            control.sendall(b"%d\n" % _fork(argument, descriptors[0], control))
+            run = partial(_run_attached, argument, descriptors[0])
+            control.sendall(b"%d\n" % forking.fork(control, descriptors, run))
         elif word == "end":
-            control.sendall(b"%d\n" % _kill(int(argument)))
+            control.sendall(b"%d\n" % forking.end(int(argument)))
 
 
-def _fork(name: str, descriptor: int, control: socket.socket) -> int:
-    """Fork a process for a task on a socket; its pid."""
-    gc.freeze()
-    pid = os.fork()
-    if pid:
-        os.close(descriptor)
-        return pid
-    status = 1
-    try:
-        control.close()
-        os.setsid()  # so that it is killed with its children
-        die_with_parent()
-        with socket.socket(fileno=descriptor) as connection:
-            run_task(name, connection)
-        status = 0
-    finally:
-        os._exit(status)
-
-
-def _kill(pid: int) -> int:
-    os.kill(pid, signal.SIGKILL)  # its pid is not reused before `waitpid`
-    with suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+def _run_attached(name: str, descriptor: int) -> None:
+    with socket.socket(fileno=descriptor) as connection:
+        run_task(name, connection)
 
 
 def _lower_priority() -> None:

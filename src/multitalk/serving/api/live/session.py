@@ -66,7 +66,6 @@ async def open_session(
     }
     async with services.live.open(given) as session:
         services.sandbox.warm()  # for texts
-        services.live.warm()
         yield session
 
 

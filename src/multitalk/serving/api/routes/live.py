@@ -35,12 +35,7 @@ from multitalk.serving.api.openapi import BodyRoute, Responses, media, refusals
 from multitalk.serving.api.responses import json_response
 from multitalk.serving.api.services import Services, services_of
 from multitalk.serving.api.uploads import UPLOAD_PREFIX
-from multitalk.serving.live.webrtc_peer import (
-    OPUS_RATE,
-    PeerLeft,
-    check_webrtc,
-    starting_peer,
-)
+from multitalk.serving.live.webrtc_peer import OPUS_RATE, PeerLeft, check_webrtc
 from multitalk.timebase import FPS
 
 START_SECONDS = 10.0  # for the client's first message
@@ -195,7 +190,7 @@ async def _converse(
 ) -> None:
     """One session, until its client leaves."""
     services.live.check_room()  # before a process is started for it
-    async with starting_peer() as starting:
+    async with services.webrtc.starting_peer() as starting:
         answering = asyncio.create_task(
             starting.answer(
                 offered.sdp,
