@@ -1,9 +1,16 @@
 """A video that is made slowly, or by a worker that is lost: the stream's bytes, held back."""
 
+import base64
+import json
 import re
+import time
+import urllib.request
 
 import pytest
+from page import portrait
 from playwright.sync_api import expect
+
+from patience import PATIENCE_SECONDS
 
 BUCKET = "https://bucket.example/talk.mp4?signed=yes"
 TEXT = "One picture and a voice are all I need to speak."
@@ -38,25 +45,41 @@ window.fetch = async (address, options) => {
 NO_TIME = "performance.now = () => 0;"
 
 
-def slow_talk(visit, *, script: str = ""):
-    """A talk of three seconds that seems to be in the making, its first fragment seen."""
-    made = visit()
-    made.take_portrait()
-    made.words().fill(TEXT)
-    made.send()
-    made.finish()
-    total = round(made.page.evaluate("video.duration") * 25)
+@pytest.fixture(scope="module")
+def frames(served) -> int:
+    """How many there are in a talk of three seconds, which is made once for the tests here."""
+    picture = base64.b64encode(portrait()).decode()
+    talk = {"prompt": "p", "image_path": picture, "audio_paths": {"a": {"text": TEXT}}}
+    work = {"input": talk}
+    with urllib.request.urlopen(json_request(f"{served.url}/v2/local/run", work)) as answer:
+        made = json.load(answer)
+    while made["status"] in ("IN_QUEUE", "IN_PROGRESS"):
+        address = f"{served.url}/v2/local/status/{made['id']}"
+        with urllib.request.urlopen(address, timeout=PATIENCE_SECONDS) as answer:
+            made = json.load(answer)
+        time.sleep(0.2)
+    assert made["status"] == "COMPLETED", made
+    return round(made["output"]["duration_seconds"] * 25)
+
+
+def json_request(address: str, content: dict) -> urllib.request.Request:
+    headers = {"Content-Type": "application/json"}
+    return urllib.request.Request(address, json.dumps(content).encode(), headers)
+
+
+def slow_talk(visit, total: int, *, script: str = ""):
+    """That talk, as if it were in the making, its first fragment seen."""
     at = visit(init=HELD_BACK + script)
     job = {"status": "IN_PROGRESS", "output": {"stage": "render", "done": 30, "total": total}}
     at.page.route("**/status/*", lambda route: route.fulfill(json=job))
-    at.one(".talk").first.click()
+    at.page.locator(".talk", has_text=TEXT).first.click()
     at.until("video.currentTime > 0")
     return at
 
 
 @pytest.fixture
-def slow(visit):
-    return slow_talk(visit)
+def slow(visit, frames):
+    return slow_talk(visit, frames)
 
 
 def test_a_video_that_is_made_slowly_rests_and_goes_on(slow):
@@ -68,8 +91,8 @@ def test_a_video_that_is_made_slowly_rests_and_goes_on(slow):
     slow.until("!video.paused && video.currentTime > 1.2")
 
 
-def test_a_video_that_waits_rests_once_its_pace_is_too_slow(visit):
-    at = slow_talk(visit, script=NO_TIME)
+def test_a_video_that_waits_rests_once_its_pace_is_too_slow(visit, frames):
+    at = slow_talk(visit, frames, script=NO_TIME)
     at.until("video.readyState === HTMLMediaElement.HAVE_CURRENT_DATA && video.currentTime > 0.2")
     assert not at.page.evaluate("video.paused"), "at such a pace it need not rest"
     at.page.evaluate("performance.now = () => 1e6")

@@ -246,6 +246,7 @@ def test_a_server_that_is_gone_is_said(visit):
 
 def test_a_normal_visit_leaves_the_console_empty(visit):
     at = visit()
+    at.page.route("**/example.jpg", lambda route: route.fulfill(body=portrait()))  # soon drawn
     at.one("#example").click()
     at.finish()
     at.until("video.currentTime > 0.1")
@@ -308,8 +309,10 @@ def test_consent_is_asked_for_once(visit):
     at.page.reload()
     at.take_portrait()
     at.words().fill("Oh.")
-    at.send()
-    at.finish()
+    at.page.route("**/run", lambda route: route.abort())  # the first one was made
+    with at.page.expect_request("**/run"):
+        at.send()
+    expect(at.one("#consent-dialog")).to_be_hidden()
 
 
 def test_without_a_worker_the_page_says_so_until_there_is_one(visit):
