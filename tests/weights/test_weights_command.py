@@ -14,6 +14,7 @@ from toy_fetch import OF_SET, path_of
 from toy_set import CONFIG, LORA, NETWORK, SIZES, TEXT, VAE, content_of
 from typer.testing import CliRunner
 
+import warm_start
 from multitalk.cli.app import app
 from multitalk.weights.fetch import FetchOptions, fetch_weights
 from multitalk.weights.hub import Hub
@@ -21,48 +22,64 @@ from patience import PATIENCE_SECONDS, wait_until
 
 ROOT = Path(__file__).parents[2]
 HELD = 24 * BLOCK + 100  # bytes; the last ones are few enough to wait in a buffer
-Start = Callable[..., "subprocess.Popen[str]"]
+IMPORTS = ["multitalk.cli.app", "multitalk.weights.sets", "httpx", "pydantic", "filelock", "yaml"]
+
+
+class Command:
+    """The command, in a process of its own."""
+
+    def __init__(
+        self, directory: Path, arguments: list[str], environ: dict[str, str], terminal: int | None
+    ) -> None:
+        directory.mkdir()
+        self._files = [directory / "output", directory / "errors"]
+        with self._files[0].open("wb") as output, self._files[1].open("wb") as errors:
+            self.process = warm_start.start(
+                *(str(Path(__file__).with_name("toy_command.py")), *arguments),
+                imports=IMPORTS,  # nothing that reads the environment: the hub's library does
+                environment=environ,
+                output=output.fileno(),
+                errors=errors.fileno() if terminal is None else terminal,
+            )
+
+    @property
+    def said(self) -> list[str]:
+        """Its output, and what it wrote about troubles."""
+        return [file.read_text() for file in self._files]
+
+
+Start = Callable[..., Command]
 
 
 @pytest.fixture
 def start(hub: HubStandIn, manifest_file: Path, tmp_path: Path) -> Iterator[Start]:
     """Starts the command; ends what is still running."""
-    started: list[subprocess.Popen[str]] = []
-    ours = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "PYTHONWARNINGS": "error"}
+    started: list[Command] = []
+    ours = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf")}
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("MULTITALK_", "HF_", "BUCKET_"))
     }
 
-    def start(
-        *arguments: object, stderr: int = subprocess.PIPE, **environ: str
-    ) -> "subprocess.Popen[str]":
-        command = [sys.executable, str(Path(__file__).with_name("toy_command.py"))]
-        command += [str(manifest_file), "fetch", *map(str, arguments)]
-        process = subprocess.Popen(
-            command,
-            env=kept | ours | environ,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
+    def start(*arguments: object, terminal: int | None = None, **environ: str) -> Command:
+        typed = [str(manifest_file), "fetch", *map(str, arguments)]
+        said = tmp_path / f"said{len(started)}"
+        started.append(Command(said, typed, kept | ours | environ, terminal))
+        return started[-1]
 
     yield start
     hub.closing.set()
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+    for command in started:
+        command.process.kill()
+        command.process.wait()
 
 
-def ended(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
-    said, complaints = process.communicate(timeout=PATIENCE_SECONDS)
+def ended(command: Command) -> tuple[int, str, str]:
+    code = command.process.wait(PATIENCE_SECONDS)
+    said, complaints = command.said
     assert "Traceback" not in complaints
-    return process.returncode, said, complaints
+    return code, said, complaints
 
 
 def is_whole(directory: Path) -> bool:
@@ -153,8 +170,8 @@ def test_killed_it_resumes_and_no_byte_comes_twice(hub, directory, start):
     first = start("--to", directory)
     wait_until(lambda: came(directory, "network") >= HELD)
     wait_until(lambda: path_of(directory, TEXT).is_file() and path_of(directory, VAE).is_file())
-    first.kill()
-    first.communicate()
+    first.process.kill()
+    first.process.wait()
     kept = came(directory, "network")
     assert kept == HELD
     code, _, complaints = ended(start("--to", directory))
@@ -168,10 +185,10 @@ def test_killed_it_resumes_and_no_byte_comes_twice(hub, directory, start):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_stopped_it_says_that_what_came_is_kept(hub, directory, start, number, code):
     hub.fail(NETWORK, Fault(hold_after=HELD))
-    process = start("--to", directory, HF_HUB_DOWNLOAD_TIMEOUT="1")
+    command = start("--to", directory, HF_HUB_DOWNLOAD_TIMEOUT="1")
     wait_until(lambda: came(directory, "network") >= HELD)
-    process.send_signal(number)
-    found, _, complaints = ended(process)
+    command.process.send_signal(number)
+    found, _, complaints = ended(command)
     assert found == code
     assert "what has come is kept: the same command resumes" in complaints
     assert came(directory, "network") == HELD
@@ -184,8 +201,7 @@ def test_two_at_once_fetch_each_file_once(hub, directory, start):
     first = start("--to", directory, HF_HUB_DOWNLOAD_TIMEOUT="60")
     wait_until(lambda: came(directory, "network") >= HELD)
     second = start("--to", directory)
-    assert second.stderr is not None
-    assert "another process fetches into this directory" in second.stderr.readline()
+    wait_until(lambda: "another process fetches into this directory" in second.said[1])
     hub.closing.set()  # the connection that was held breaks, and the first goes on
     assert ended(first)[0] == 0
     assert ended(second)[0] == 0
@@ -196,14 +212,14 @@ def test_two_at_once_fetch_each_file_once(hub, directory, start):
 
 def test_on_a_terminal_there_is_a_bar(hub, directory, start):
     shown, terminal = os.openpty()
-    process = start("--to", directory, stderr=terminal)
+    command = start("--to", directory, terminal=terminal)
     os.close(terminal)
     text = ""
     with suppress(OSError):  # so a terminal says that the other side is closed
         while read := os.read(shown, 4096):
             text += read.decode()
     os.close(shown)
-    assert process.wait(PATIENCE_SECONDS) == 0
+    assert command.process.wait(PATIENCE_SECONDS) == 0
     assert "fetched" in text
     assert "940.2/940.2 kB" in text
     assert "whole:" not in text
