@@ -169,14 +169,7 @@ def build_rig(
     anchors = Anchors.around(points, frame, layout, grid)
     mask = neighbour_mask(grid.coordinates(), centre, neighbours, frame.height)
     lips = InnerLips.of(points, frame, grid)
-    upper, lower = _expression_fields(
-        rested,
-        replace(frame, local=(rested - frame.origin) @ frame.axes.T),
-        layout,
-        anchors=anchors,
-        grid=grid,
-        mask=mask,
-    )
+    upper, lower = _expression_fields(rested, frame, layout, anchors=anchors, grid=grid, mask=mask)
     expressions = close_lips(lips, upper, lower)
     seen = Silhouette.of(matte, grid) if matte is not None else None
     falloff = head_falloff(frame, grid, seen) * mask[..., None]
@@ -265,8 +258,9 @@ def _expression_fields(
 ) -> tuple[Array, Array]:
     """Fields of expressions and closing moves, without the lower and without the upper lip.
 
-    Each is [E + C, rows, columns, 2], pixels.
+    Each is [E + C, rows, columns, 2], pixels. `points`: with the lids as they rest.
     """
+    frame = replace(frame, local=(points - frame.origin) @ frame.axes.T)
     shapes = expression_displacements(frame, layout)
     moves = [shapes[name] for name in EXPRESSIONS] + closing_displacements(frame, layout)
     projected = np.stack([move @ frame.axes[:, :2] for move in moves])  # [E + C, N, 2]
