@@ -3,12 +3,11 @@
 import json
 import os
 import re
-import subprocess
-import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,11 +24,12 @@ from multitalk.cli.evaluate_report import (
     worst,
 )
 from multitalk.errors import EngineUnavailable, MediaUndecodable
-from multitalk.evaluation import Check, Figure, Report, evaluator
+from multitalk.evaluation import Check, Figure, Report, evaluate, evaluator
 from multitalk.job.self_test import draw_face
 from multitalk.media.soundtrack import Soundtrack, SoundtrackVoice
 from multitalk.media.video import VideoWriter, probe, read_frames
 from patience import PATIENCE_SECONDS
+from warm_start import start
 
 pytest.importorskip("espeakng_loader")
 
@@ -69,25 +69,42 @@ def talks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True, scope="module")
+def reports_are_kept() -> Iterator[None]:
+    """A report depends on files and options alone: what was judged is not judged again."""
+    kept: dict[str, Report] = {}
+
+    def judge(video: Path, *, on_progress: object = None, **options: Any) -> Report:
+        key = f"{video} {options}"
+        if key not in kept:
+            kept[key] = evaluate(video, **options)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("multitalk.evaluation.evaluate", judge)
+        yield
+
+
 @pytest.mark.parametrize("many", [False, True])
 def test_a_bar_follows_the_frames_where_somebody_watches(talks: Path, many: bool) -> None:
     ours, theirs = os.openpty()
-    command = [sys.executable, "-m", "multitalk", "evaluate", "--json"]
-    with os.fdopen(theirs, "wb") as terminal:
-        process = subprocess.Popen(
-            [*command, str(talks / "good.mp4"), *([str(talks / "good.mp4")] if many else [])],
-            stdout=subprocess.DEVNULL,
-            stderr=terminal,
-            env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+    videos = [str(talks / "good.mp4")] * (2 if many else 1)
+    with os.fdopen(theirs, "wb") as terminal, Path(os.devnull).open("wb") as nowhere:
+        process = start(
+            *("-m", "multitalk", "evaluate", "--json", *videos),
+            imports=["multitalk.cli.app", "multitalk.evaluation"],
+            environment={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+            output=nowhere.fileno(),
+            errors=terminal.fileno(),
         )
     shown, patience = b"", threading.Timer(PATIENCE_SECONDS, process.kill)
     patience.start()
-    with suppress(OSError), process:  # a terminal that nobody writes to any more is an error
+    with suppress(OSError):  # a terminal that nobody writes to any more is an error
         while part := os.read(ours, 4096):
             shown += part
     os.close(ours)
     patience.cancel()
-    assert process.wait() in (0, 3)
+    assert process.wait(PATIENCE_SECONDS) in (0, 3)
     assert b"good.mp4" in shown
     shares = [int(share) for share in re.findall(rb"(\d+)%", shown)]
     assert shares == sorted(shares)
