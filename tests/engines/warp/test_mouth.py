@@ -82,6 +82,20 @@ def test_a_black_and_white_photograph_stays_so(portrait: NDArray[np.uint8], rig:
     assert np.ptp(frame.astype(int), axis=2).max() <= 3
 
 
+def test_a_wide_round_mouth_is_no_flat_hole(
+    portrait: NDArray[np.uint8], renderer: HeadRenderer
+) -> None:
+    opened = open_weight(renderer.rig, 0.07)
+    drawn = pose(rounding=0.9, seal=1, open=opened, round=0.8, funnel=opened)
+    renderer.draw(portrait := portrait.copy(), drawn)
+    aperture = renderer._layers(drawn).aperture
+    upper, lower = (edge[len(edge) // 2] for edge in (aperture.upper, aperture.lower))
+    # Of the gap; the lips' soft edges are left out.
+    places = upper + (lower - upper) * np.linspace(0.2, 0.9, 15)[:, None]
+    x, y = places.round().astype(int).T
+    assert np.ptp(luma(portrait)[y, x]) > 40  # was 10 with neither tongue nor teeth
+
+
 def test_in_profile_the_far_end_of_the_mouth_is_left_as_it_is(
     portrait: NDArray[np.uint8], rig: Rig
 ) -> None:

@@ -46,6 +46,7 @@ MIXED, MIXED_WEIGHT = 0.05, 0.03
 POINTED, POINTED_ENDS, BLUNT_GAPS, OUTLINE_SOFT = 0.18, (0.0, 0.22), (0.06, 0.20), 0.014
 BACKGROUND = 1.5  # of the luma of the skin around the lips: what is lighter is background
 FALLBACK_WEIGHT = 1e-4  # of the lips' red and the median skin, where nothing else is near
+WIDE_STEP = 4  # of those pixels from one place of the wide blur to the next
 FILL_STEP = 2  # pixels from one filled place to the next: the source is enlarged
 FILL_SOFT, FILL_SOFT_SKIN = 0.013, 0.035  # mouth widths over which what is filled ends
 # The line between closed lips, mouth widths: its reach beside the landmarks, the widest shadow that
@@ -76,7 +77,8 @@ def clean_lip_edges(
     outer = places[[*mesh.LIPS_OUTER_UPPER, *mesh.LIPS_OUTER_LOWER[::-1]]]
     between, lips = (_filled(outline, source.shape[:2]) for outline in (inner, outer))
     band = (cv2.dilate(between, _disc(BAND * width)) > 0) & (between == 0) & (lips > 0)
-    shadow = _narrow_shadows(source, width) / max(float(red @ LUMA), 1.0)
+    light = source.astype(np.float32) @ LUMA
+    shadow = _narrow_shadows(light, width) / max(float(red @ LUMA), 1.0)
     shaded = _dark(source, red) | (shadow > EDGE_DARK)
     found = (band & (_pale(source, red) | shaded)).astype(np.uint8)
     # What is found must begin at the opening, or it is the lip's own shine.
@@ -97,7 +99,6 @@ def clean_lip_edges(
     blunt = float(smoothstep(gaps.max(keepdims=True) / width, *BLUNT_GAPS)[0])
     pointed = _pointed(lips, between, ends, 1 - (1 - POINTED) * blunt)
     mask |= _dilated(lips - pointed, OUTLINE_SOFT * width)
-    light = source.astype(np.float32) @ LUMA
     around = light[(mask | lips) == 0]
     background = (lips == 0) & (light > BACKGROUND * (np.median(around) if len(around) else 255))
     mask[background] = 0
@@ -202,11 +203,11 @@ def _along_seam(seam: NDArray[np.float64], size: tuple[int, int], reach: float) 
     return (near * np.clip(4 * share * (1 - share), 0, 1)).astype(np.float32)
 
 
-def _narrow_shadows(picture: NDArray[np.uint8], width: float) -> Array:
-    """By how much a closing, which fills what is dark and narrow, lightens it: luma, [h, w]."""
-    smooth = gaussian_blur(picture.astype(np.float32), max(0.8, SHADOW_BLUR * width / 2))
+def _narrow_shadows(light: Array, width: float) -> Array:
+    """By how much a closing, which fills what is dark and narrow, lightens a luma [h, w]."""
+    smooth = gaussian_blur(light, max(0.8, SHADOW_BLUR * width / 2))
     closed = close_shadows(smooth, SHADOW_WIDEST * width, blur=max(0.8, SHADOW_BLUR * width))
-    return np.asarray((closed - smooth) @ LUMA, np.float32)
+    return closed - smooth
 
 
 def _pointed(
@@ -268,8 +269,12 @@ def _spread(colours: Array, weight: Array, unit: float, *, otherwise: Array) -> 
     H. Knutsson, C.-F. Westin, "Normalized and differential convolution", CVPR 1993.
     """
     stacked = np.dstack([colours * weight[..., None], weight]).astype(np.float32)
-    near, wide = (gaussian_blur(stacked, max(0.8, across * unit)) for across in (NEAR, WIDE))
-    total = near + np.float32(WIDE_WEIGHT) * wide
+    size, few = stacked.shape[1::-1], (-(-n // WIDE_STEP) for n in stacked.shape[1::-1])
+    coarse = cv2.resize(stacked, tuple(few), interpolation=cv2.INTER_AREA)
+    wide = cv2.resize(
+        gaussian_blur(np.asarray(coarse, np.float32), max(0.8, WIDE * unit / WIDE_STEP)), size
+    )
+    total = gaussian_blur(stacked, max(0.8, NEAR * unit)) + np.float32(WIDE_WEIGHT) * wide
     total += np.float32(FALLBACK_WEIGHT) * np.append(otherwise, 1).astype(np.float32)
     return np.asarray(total[..., :3] / total[..., 3:], np.float32)
 

@@ -31,13 +31,16 @@ from multitalk.face import mesh
 UNIT_LIMITS = (0.75, 1.3)
 OPEN_PHOTOGRAPH = 0.05  # mouth widths: lip gap from which a photograph shows the mouth's inside
 TELLS_TEETH = 0.10  # mouth widths: lip gap from which a photograph tells how far teeth show
-RETREAT = 4.5 * MM  # dental units by which rounded lips come over the teeth
+# Dental units by which rounded lips come over the upper and the lower teeth, where they hardly part
+# and where all that is behind them is lit.
+UPPER_RETREAT, LOWER_RETREAT = (5.0 * MM, 3.0 * MM), (4.5 * MM, 0.0)
 FAR_END = (0.55, 0.90)  # of a mouth in profile from its near corner: fades to the background
 
 # How far the lower teeth go down, shares of the lip gap. In a grin, whose lips bare both rows, they
 # stay close until the gap is wide. Otherwise they go down behind the lower lip, which hides them.
 GRIN_SHARE, GRIN_SHARE_OVER = (0.14, 0.53), (0.21, 0.40)  # the lip gap, dental units
 JAW_SHARE = 0.70
+ROUNDED_RAISES = 0.12  # share of the drop: rounded lips part by themselves, as in o
 EDGE_TO_EDGE = 0.3 * MM  # dental units between the biting edges that meet, as in s
 TIP_PARTS_TEETH = 2.6 * MM  # dental units by which the tongue's tip keeps the teeth apart
 TIP_SHOWS = (0.72, 0.92)  # `tongue` over which its tip comes between the teeth: th, not n and l
@@ -52,14 +55,14 @@ SMALL_MOUTH, SMALL_DENSITY, DENSITY = 90, 4, 2
 
 CAVITY = np.array([116, 60, 65], np.float32)  # RGB 0..255
 # Light in the cavity: at the throat, and what the floor adds and the corners take.
-THROAT_LIGHT, FLOOR_LIGHT, CHEEK_LIGHT = 0.36, 0.28, -0.18
+THROAT_LIGHT, FLOOR_LIGHT, CHEEK_LIGHT = 0.30, 0.28, -0.18
 FLOOR_DEPTH, CAVITY_HALF_WIDTH, CAVITY_DEPTH = (0.35, 1.1), 0.42, 0.10  # of depth; dental units
 SHADE = np.array([0.16, 0.22, 0.23], np.float32)  # light that rounded lips take from teeth, RGB
-TONGUE_LIGHT, RAISED_TONGUE_LIGHT = 0.92, 0.1
+TONGUE_LIGHT, RAISED_TONGUE_LIGHT = 1.05, 0.05
 # The tongue's root: shares of the jaw's drop, and dental units above it; less and more when raised.
 TONGUE_DROP, TONGUE_RAISED = (0.46, 0.30), (0.11, 0.06)
 ROUNDED_NARROWS = 0.25  # of the tongue's width
-DRAWN_BACK = 0.85  # of its light: in o and u it is drawn back
+DRAWN_BACK = 0.50  # of its light: in o and u it is drawn back
 
 # What is behind the upper teeth is lit through the gap: light at no gap and from `LIT_GAP` on, of
 # cavity and tongue and of the lower teeth.
@@ -285,9 +288,13 @@ class MouthInterior:
         inside = self._draw_cavity(of)
         # Rounded lips come forward and over the teeth.
         down = of.axes.down / np.linalg.norm(of.axes.down)
-        retreat = down * (RETREAT * of.rounding * self._unit)
+        over_upper, over_lower = (
+            down * (of.light(one) * of.rounding * self._unit)
+            for one in (UPPER_RETREAT, LOWER_RETREAT)
+        )
         shade = 1 - of.rounding * self._shade
-        lower, drop = of.skull + down * of.jaw_drop + retreat - of.place, of.jaw_drop / self._unit
+        jaw = of.jaw_drop * (1 - ROUNDED_RAISES * of.rounding * of.lit)
+        lower, drop = of.skull + down * jaw + over_lower - of.place, jaw / self._unit
         density, axes = self._sprites.density, of.axes
         self._place_tongue(inside, of)
         row = axes.place_row(self._lower_teeth, density, lower, of.size, drop=drop)
@@ -295,7 +302,7 @@ class MouthInterior:
         tip = ramp(of.tongue, *TIP_SHOWS)
         if tip > 0:
             self._place(inside, of, self._tongue_tip, of.skull - of.place, cover=tip)
-        upper = of.skull - retreat - of.place
+        upper = of.skull - over_upper - of.place
         row = axes.place_row(self._upper_teeth, density, upper, of.size)
         blend(inside, row, light=shade)
         if self._own is not None and of.spoken < 1:

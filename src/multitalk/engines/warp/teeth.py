@@ -28,7 +28,7 @@ UPPER_SPAN, LOWER_SPAN, TONGUE_SPAN, TIP_SPAN = (
     (-0.1, 0.22),
 )
 ENAMEL, GUM, TONGUE = (
-    np.array(colour) for colour in ((203, 198, 191), (150, 84, 82), (172, 102, 112))
+    np.array(colour) for colour in ((203, 198, 191), (150, 84, 82), (174, 103, 117))
 )
 ENAMEL_TINT, TONGUE_TINT = 0.22, 0.4  # share of the light's tint that these take
 
@@ -60,9 +60,9 @@ CAST_SHADOW, CAST_FAR = 0.60, 2.8 * MM
 # The tongue: an ellipse, flatter in front; a wet sheen, a groove, darker sides and root.
 TONGUE_SIZE, TONGUE_V, TONGUE_FRONT = (0.45, 0.23), 0.20, 0.4
 TONGUE_EDGE = (0.62, 1.05)  # radius over which it ends
-SHEEN, SHEEN_DOWN, SHEEN_ASIDE = 0.14, (-0.40, 0.20), (0.3, 0.3)
+SHEEN, SHEEN_DOWN, SHEEN_ASIDE = 0.18, (-0.40, 0.20), (0.3, 0.3)
 GROOVE, GROOVE_U = 0.04, 0.09
-ROOT_LIGHT, BACK_LIGHT, BACK_RISES, SIDE_DARK_TONGUE = 0.54, 0.52, (-1.0, 0.25), 0.26
+ROOT_LIGHT, BACK_LIGHT, BACK_RISES, SIDE_DARK_TONGUE = 0.44, 0.64, (-1.0, 0.25), 0.30
 # The tip between the teeth, as in th.
 TIP_SIZE, TIP_V, TIP_EDGE = (0.26, 0.080), 0.060, (0.50, 1.05)
 TIP_LIGHT, TIP_SHEEN = 0.90, 0.24
