@@ -21,7 +21,7 @@ EXPRESSIONS = (
 # Proportions of a relaxed mouth, measured on photographs of closed, unsmiling mouths.
 RELAXED_WIDTH = 0.37  # face widths; a wider mouth smiles
 BROAD_SMILE = 0.47  # face widths: a full smile
-ROUND_WIDTH = 0.64  # of a relaxed mouth: rounded lips
+ROUND_WIDTH = 0.68  # of a relaxed mouth: rounded lips
 GAPE_NARROWS = 0.10  # share by which a gaping mouth is narrower than at rest, at most
 SMILE_KEPT = 0.86  # of a smile's width: how broad a smiling mouth rests
 
