@@ -120,7 +120,7 @@ def test_memory_does_not_grow_with_the_frames_that_are_asked_for(tmp_path):
     def resident_bytes():
         return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
 
-    count, size = 300, (360, 640)
+    count, size = 200, (360, 640)
     path = write_video(tmp_path / "a.mp4", [np.full((*size, 3), 90, np.uint8)] * count)
     with reader(path) as opened:
         for frame in range(20):

@@ -108,14 +108,14 @@ def test_who_listens_moves_less_than_a_speaker_and_more_than_somebody_alone() ->
         found = []
         for seed in range(8):
             person = Gestures(seed, 0)
-            steps = [person.step(activity=0.0, loudness=0.0, gaze=gaze) for _ in range(25 * 60)]
+            steps = [person.step(activity=0.0, loudness=0.0, gaze=gaze) for _ in range(25 * 30)]
             brows = np.array([one.brows for one in steps])
             found.append((as_rows(steps)[:, :3].std(0).mean(), brows.std(0).mean()))
         turns, brows = np.median(found, axis=0)
         return float(turns), float(brows)
 
     listens, alone = deviation(Gaze(listens=True)), deviation(Gaze())
-    spoken = np.median([as_rows(gestures(s, 25 * 60))[:, :3].std(0).mean() for s in range(8)])
+    spoken = np.median([as_rows(gestures(s, 25 * 20))[:, :3].std(0).mean() for s in range(20)])
     assert alone[0] < 0.85 * listens[0] < 0.75 * spoken
     assert alone[1] < 0.85 * listens[1]
 
