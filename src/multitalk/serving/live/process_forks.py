@@ -55,7 +55,7 @@ class ProcessForks:
             await self._server.close()
 
     async def _running(self) -> ForkServer:
-        """What to fork from; one that has ended, with all of its forks, is replaced."""
+        """The process to fork from; one that has ended, with all of its forks, is replaced."""
         if self._server is not None and not self._server.is_alive:
             ended, self._server = self._server, None
             await ended.close()
