@@ -36,7 +36,7 @@ CREASE, CREASE_BY, CREASE_AT, CREASE_WIDE = 0.24, (0.03, 0.14), 0.105, 0.020
 # Lashes of a drawn eye: cover at its edge; thickness there; of the fringe above; its length, and
 # where it begins, of the half width outwards; distances of tufts. Where the edge ends, of the half
 # width, at the inner and the outer corner; its thickness along the eye, of that.
-EDGE, EDGE_WIDE, FRINGE, FRINGE_LONG = 0.84, 0.028, 0.42, 0.075
+EDGE, EDGE_WIDE, FRINGE, FRINGE_LONG = 0.90, 0.034, 0.50, 0.088
 EDGE_ENDS = (0.86, 1.04), (0.98, 1.16)
 EDGE_THICKNESS = (-0.9, -0.2, 0.5, 0.95, 1.1), (0.55, 0.95, 1.25, 1.15, 0.5)
 FRINGE_FROM, TUFTS = (-0.5, 0.5), (0.083, 0.057, 0.037)
