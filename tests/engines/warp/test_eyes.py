@@ -4,7 +4,8 @@ from drawn_eyes import drawn_eye
 from numpy.typing import NDArray
 
 from multitalk.engines.warp.eye_rest import EYES
-from multitalk.engines.warp.eyes import Eyes, eyes_are_shut, wears_glasses
+from multitalk.engines.warp.eyes import Eyes, eyes_are_shut
+from multitalk.engines.warp.glasses import wears_glasses
 from multitalk.engines.warp.rig import Rig
 from multitalk.face import mesh
 
